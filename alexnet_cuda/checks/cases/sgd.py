@@ -1,0 +1,74 @@
+"""Cases of the update."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ... import ops
+from ..table import Arguments, Operation, sample
+
+
+@dataclass(frozen=True)
+class UpdateCase:
+    """lr_scale: the factor in a step state, or None for no state; ok=False: the loss was not finite."""
+
+    name: str
+    shape: tuple[int, ...]
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0005
+    lr_scale: float | None = None
+    ok: bool = True
+
+
+CASES = (
+    UpdateCase("one weight", (1,)),
+    UpdateCase("no momentum, no decay", (33,), momentum=0.0, weight_decay=0.0),
+    UpdateCase("frozen", (17,), lr=0.0),
+    UpdateCase("powers of two", (31, 5), lr=0.25, momentum=0.5, weight_decay=0.125),
+    UpdateCase("rate scaled by the state", (3, 5, 5, 7), lr_scale=0.125),
+    UpdateCase("loss not finite", (64,), lr_scale=1.0, ok=False),
+    *(UpdateCase(f"{n} weights", (n,)) for n in (2, 3, 4, 5, 255, 256, 257, 1025)),
+    UpdateCase("alexnet_2012 conv2", (48, 5, 5, 256)),
+)
+
+
+def _draw(case: UpdateCase, rng: np.random.Generator, values: str) -> Arguments:
+    state = None
+    if case.lr_scale is not None:
+        state = ops.step_state(7, case.lr_scale)
+        state[1] = case.ok
+    fixed = {"lr": case.lr, "momentum": case.momentum, "weight_decay": case.weight_decay, "state": state}
+    return Arguments(sums={name: sample(rng, case.shape, values) for name in ("w", "v", "dw")}, values={}, fixed=fixed)
+
+
+def _call(**kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """In place on the weights; the results are what it leaves behind."""
+    w, v = kwargs["w"].copy(), kwargs["v"].copy()
+    ops.sgd_momentum(**{**kwargs, "w": w, "v": v})
+    return w, v
+
+
+def _scale(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    lr = a["lr"]
+    if a["state"] is not None:
+        lr = lr * float(a["state"][2:].view(np.float32)[0]) * float(a["state"][1])
+        if not a["state"][1]:
+            return np.zeros_like(a["w"]), np.zeros_like(a["w"])
+    step = a["momentum"] * np.abs(a["v"]) + lr * (a["weight_decay"] * np.abs(a["w"]) + np.abs(a["dw"]))
+    return np.abs(a["w"]) + step, step
+
+
+OPERATIONS = (
+    Operation(
+        "sgd_momentum",
+        ("w", "v"),
+        CASES,
+        _draw,
+        terms=lambda a: 4,  # three products and their constants, one sum
+        scale=_scale,
+        exact_on_integers=False,
+        call=_call,
+    ),
+)

@@ -1,0 +1,162 @@
+"""Runs case tables on a backend: `alexnet_cuda.check` and `alexnet-cuda check`."""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..ops import backends
+from ..ops.arrays import BFLOAT16, FLOAT32, FLOAT64
+from .cases import OPERATIONS
+from .compare import compare
+from .table import Operation, generator
+
+DTYPES = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float64": FLOAT64}
+VALUES = ("integers", "normal")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result of one case, against the reference in float64."""
+
+    op: str
+    case: str
+    values: str
+    output: str
+    error: float
+    bound: float
+    passed: bool
+    message: str
+
+    def __str__(self) -> str:
+        name = f"{self.op}.{self.output}"
+        verdict = "pass" if self.passed else f"FAIL {self.message}"
+        return f"{name:<34} {self.case:<42} {self.values:<8} {self.error:9.2e} {self.bound:9.2e}  {verdict}"
+
+
+HEADER = f"{'operation.output':<34} {'case':<42} {'values':<8} {'error':>9} {'bound':>9}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found. `passed`: everything that could run is right, and all that was named could run."""
+
+    backend: str
+    dtype: str
+    seed: int
+    rows: tuple[Row, ...]
+    missing: tuple[str, ...]  # operations the backend has no kernel for
+    named: bool  # the user asked for these operations, so a missing one is a failure
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if not row.passed)
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures and bool(self.rows) and not (self.named and self.missing)
+
+    def summary(self) -> str:
+        """Closing lines: counts, what is missing, and how to run each failure again."""
+        lines = [
+            f"{len(self.rows) - len(self.failures)} of {len(self.rows)} results within their bounds "
+            f"(backend {self.backend}, {self.dtype}, seed {self.seed})"
+        ]
+        if self.missing:
+            lines.append(f"no {self.dtype} kernel on '{self.backend}' yet: {', '.join(self.missing)}")
+        for op, case in dict.fromkeys((row.op, row.case) for row in self.failures):
+            lines.append(f"again: {again(op, case, self.backend, self.dtype, self.seed)}")
+        return "\n".join(lines)
+
+
+def again(op: str, case: str, backend: str, dtype: str, seed: int) -> str:
+    """The command that runs one case once more with the same inputs."""
+    options = f"--backend {backend} --dtype {dtype} --seed {seed}"
+    return f"alexnet-cuda check {op} --case {shlex.quote(case)} {options}"
+
+
+def check(
+    *names: str, backend: str = "cpu", dtype: str = "float32", seed: int = 0, case: str | None = None,
+    on_row: Callable[[Row], None] | None = None,
+) -> Report:  # fmt: skip
+    """Check operations on a backend against the NumPy reference in float64, over their case tables.
+
+    names: operations as in `alexnet_cuda.ops`, all by default. backend: "reference", "cpu", "emulated" or "cuda";
+    dtype: "float32", "bfloat16" or "float64" of the inputs; seed: of the inputs, at least 0; case: the name of a
+    single case, as printed; on_row: called with each row as it is done.
+
+    Every case runs on integers in [-4, 4], where sums must agree to the bit, and on normal values, where each element
+    must lie within its bound (see `alexnet_cuda.checks.table`). Raises ValueError for an unknown name, DeviceError when
+    the backend cannot run here.
+    """
+    for name in names:
+        _one_of("operation", name, OPERATIONS)
+    _one_of("backend", backend, backends.BACKENDS)
+    _one_of("dtype", dtype, DTYPES)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"check: argument 'seed': got {seed!r}, wanted an integer of at least 0")
+    chosen = [OPERATIONS[name] for name in names or OPERATIONS]
+    if case is not None:
+        known = {c.name for operation in chosen for c in operation.cases}
+        _one_of("case", case, sorted(known))
+    backends.load(backend)  # a backend this machine lacks is an error before the first case
+
+    rows: list[Row] = []
+    missing: list[str] = []
+    for operation in chosen:
+        try:
+            for row in _rows(operation, backend, dtype, seed, case):
+                rows.append(row)
+                if on_row:
+                    on_row(row)
+        except NotImplementedError:
+            missing.append(operation.name)
+    return Report(backend, dtype, seed, tuple(rows), tuple(missing), named=bool(names))
+
+
+def _one_of(what: str, name: str, known: Any) -> None:
+    if name not in known:
+        raise ValueError(f"check: unknown {what} {name!r}; there are {', '.join(known)}")
+
+
+def _rows(operation: Operation, backend: str, dtype: str, seed: int, only: str | None) -> Iterator[Row]:
+    for case in operation.cases:
+        if only not in (None, case.name):
+            continue
+        for values in VALUES:
+            yield from check_case(operation, case, values, backend, dtype, seed)
+
+
+def check_case(
+    operation: Operation, case: Any, values: str, backend: str, dtype: str = "float32", seed: int = 0
+) -> Sequence[Row]:
+    """Run one case on one kind of values; a row for each result."""
+    arguments = operation.draw(case, generator(seed, operation.name, case.name, values), values)
+    got = run_on(backend, operation, arguments.cast(DTYPES[dtype]))
+    kwargs = arguments.cast(DTYPES[dtype])  # drawn again: an operation in place has changed the first ones
+    want = operation.reference(kwargs)
+    bounds = operation.bounds(kwargs, got)
+    exact = values == "integers" and operation.exact_on_integers
+    rows = []
+    for output, g, w, bound in zip(operation.outputs, got, want, bounds, strict=True):
+        if exact:  # one rounding to nearest even when stored, in the reference too
+            w, bound = w.astype(g.dtype), np.zeros_like(bound)
+        result = compare(g, w, bound)
+        rows.append(
+            Row(operation.name, case.name, values, output, result.error, result.bound, result.passed, result.message)
+        )
+    return rows
+
+
+def run_on(backend: str, operation: Operation, kwargs: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """The results of one call on a backend, as NumPy arrays."""
+    if backend != "cuda":
+        with ops.backend(backend):
+            return operation.run(kwargs)
+    import cupy
+
+    moved = {name: cupy.asarray(value) if isinstance(value, np.ndarray) else value for name, value in kwargs.items()}
+    return tuple(cupy.asnumpy(result) for result in operation.run(moved))

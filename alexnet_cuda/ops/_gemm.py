@@ -1,0 +1,53 @@
+"""Matrix product: the fully connected layers and their gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from . import parameters
+from .arrays import BFLOAT16, FLOAT32, FLOATS, Array, Gate, accumulator
+
+
+def gemm(
+    a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False, alpha: float = 1, beta: float = 0,
+    bias: Any = None, relu: bool = False, out_dtype: Any = None, out: Any = None, workspace: Any = None,
+) -> Array:  # fmt: skip
+    """`c = relu(alpha * op(a) @ op(b) + beta * out + bias[:, None])`, with `op` transposing where asked.
+
+    a: [M, K], or [K, M] with trans_a; b: [K, N], or [N, K] with trans_b; bias: [M], one per row, float32 where a is
+    bfloat16. Returns c [M, N] of out_dtype (default a's dtype; bfloat16 inputs may ask for float32).
+    beta: not 0 reads `out`, which must then be given. relu: clamp negative results to 0; NaN stays NaN.
+
+    With weights [inputs, outputs] and activations [features, N] a fully connected layer is `gemm(w, x,
+    trans_a=True, bias=b)`, its input gradient `gemm(w, dy)`, its weight gradient `gemm(x, dy, trans_b=True)`.
+    Raises TypeError, ValueError or DeviceError for arrays or parameters that do not fit.
+    """
+    gate = Gate("gemm")
+    a = gate.array("a", a, FLOATS, "KM" if trans_a else "MK")
+    b = gate.array("b", b, a.dtype, "NK" if trans_b else "KN")
+    M, K = a.shape[::-1] if trans_a else a.shape
+    K_b, N = b.shape[::-1] if trans_b else b.shape
+    if K_b != K:
+        shape = f"[N, {K}]" if trans_b else f"[{K}, N]"
+        raise gate.error(ValueError, "b", f"shape {list(b.shape)}", f"{shape} to follow a of shape {list(a.shape)}")
+    if bias is not None:
+        bias = gate.array("bias", bias, accumulator(a.dtype), (M,))
+    alpha = parameters.number(gate.operation, "alpha", alpha)
+    beta = parameters.number(gate.operation, "beta", beta)
+    if beta != 0 and out is None:
+        raise gate.error(ValueError, "beta", beta, "0 without out", "pass out= with the matrix to add")
+    dtype = _out_dtype(gate, a.dtype, out_dtype)
+    workspace = gate.workspace(workspace)
+    c = gate.output("out", out, (M, N), dtype)
+    return gate.run(
+        a, b, bias, trans_a=trans_a, trans_b=trans_b, alpha=alpha, beta=beta, relu=relu, out=c, workspace=workspace
+    )
+
+
+def _out_dtype(gate: Gate, dtype: np.dtype, asked: Any) -> np.dtype:
+    if asked is None or np.dtype(asked) == dtype:
+        return dtype
+    if dtype == BFLOAT16 and np.dtype(asked) == FLOAT32:
+        return FLOAT32
+    wanted = f"{dtype.name} or float32" if dtype == BFLOAT16 else dtype.name
+    raise gate.error(TypeError, "out_dtype", np.dtype(asked).name, wanted)

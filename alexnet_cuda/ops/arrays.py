@@ -1,0 +1,252 @@
+"""The one gate for user arrays: kind, dtype, shape, order, device, aliasing. It never copies.
+
+NumPy arrays pass as they are; CuPy arrays too; other libraries' arrays enter through DLPack or
+`__cuda_array_interface__`, sharing their memory. What does not fit is refused with the argument, what it was, what
+is wanted and the fix, before anything is written.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ..errors import DeviceError
+from . import backends
+
+Array = Any  # numpy.ndarray or cupy.ndarray; CuPy is optional, so it cannot be named here
+Dims = Sequence[int | str]  # a size that must match, or the letter of one that is free
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+FLOATS = (FLOAT32, BFLOAT16, FLOAT64)
+
+_DLPACK_CPU, _DLPACK_CUDA, _DLPACK_CUDA_HOST, _DLPACK_CUDA_MANAGED = 1, 2, 3, 13
+
+
+def accumulator(dtype: np.dtype) -> np.dtype:
+    """The dtype of sums, biases and weight gradients: float32 for bfloat16, otherwise the same."""
+    return FLOAT32 if dtype == BFLOAT16 else dtype
+
+
+class Gate:
+    """Checks the arrays of one call, allocates its results, and runs it on the backend the arrays ask for.
+
+    `operation` is the name in error messages and of the function that every backend has.
+    """
+
+    def __init__(self, operation: str):
+        self.operation = operation
+        self._device: str | None = None  # "the host" or "cuda:0"; the first array decides
+        self._first = ""
+        self._inputs: list[tuple[str, Array]] = []
+        self._outputs: list[tuple[str, Array]] = []
+        self._given: dict[int, Any] = {}  # the user's own objects, to be handed back as results
+
+    @property
+    def on_gpu(self) -> bool:
+        return self._device is not None and self._device.startswith("cuda")
+
+    def error(self, kind: type[Exception], name: str, got: Any, wanted: str, fix: str = "") -> Exception:
+        """An exception in the wording all operations share."""
+        hint = f"; {fix}" if fix else ""
+        return kind(f"{self.operation}: argument '{name}': got {got}, wanted {wanted}{hint}")
+
+    def array(
+        self, name: str, value: Any, dtypes: np.dtype | Sequence[np.dtype], dims: Dims | None = None,
+        *, writable: bool = False,
+    ) -> Array:  # fmt: skip
+        """Take one array argument; `dims=None` accepts any number of dimensions.
+
+        Raises TypeError (kind, dtype), ValueError (shape, empty, order, read-only) or DeviceError (device).
+        """
+        array = self._imported(name, value)
+        self._check_dtype(name, array, (dtypes,) if isinstance(dtypes, np.dtype) else dtypes)
+        self._check_shape(name, array, dims)
+        self._check_memory(name, array, writable)
+        self._check_device(name, array)
+        self._check_overlap(name, array, self._outputs, exact_allowed=False)
+        if writable:
+            self._check_overlap(name, array, self._inputs, exact_allowed=False)
+        (self._outputs if writable else self._inputs).append((name, array))
+        return array
+
+    def output(
+        self, name: str, out: Any, shape: Sequence[int], dtype: np.dtype, *, may_be_input: bool = False
+    ) -> Array:
+        """Take the user's result array, or allocate one beside the inputs.
+
+        may_be_input: a pointwise operation, whose result may replace an input exactly. Partial overlap is refused.
+        """
+        if out is None:
+            array = self._allocated(name, tuple(shape), dtype)
+        else:
+            array = self._imported(name, out)
+            self._check_dtype(name, array, (dtype,))
+            self._check_shape(name, array, shape)
+            self._check_memory(name, array, writable=True)
+            self._check_device(name, array)
+            self._check_overlap(name, array, self._inputs, exact_allowed=may_be_input)
+            self._check_overlap(name, array, self._outputs, exact_allowed=False)
+            self._given[id(array)] = out
+        self._outputs.append((name, array))
+        return array
+
+    def workspace(self, value: Any) -> Array | None:
+        """Take an optional scratch buffer: uint8, one dimension, of `ops.workspace_bytes(...)` bytes."""
+        return None if value is None else self.array("workspace", value, np.dtype(np.uint8), "B", writable=True)
+
+    def run(self, *arrays: Any, **parameters: Any) -> Any:
+        """Call the backend's function of this name and return its `out`, or None if it works in place."""
+        backend = backends.chosen(self.on_gpu)
+        function = backends.implementation(backend, self.operation)
+        if self.on_gpu:
+            with _cupy(self.operation).cuda.Device(int(str(self._device).removeprefix("cuda:"))):
+                function(*arrays, **parameters)
+        else:
+            function(*arrays, **parameters)
+        return self.results(parameters.get("out"))
+
+    def results(self, out: Any) -> Any:
+        """What the caller gets for `out`: the very object passed in, or the array allocated here."""
+        if isinstance(out, tuple):
+            return tuple(self.results(array) for array in out)
+        return self._given.get(id(out), out)
+
+    # --- kinds of arrays
+
+    def _imported(self, name: str, value: Any) -> Array:
+        if isinstance(value, np.ma.MaskedArray):
+            raise self.error(TypeError, name, "a masked array", "a plain array", "fill it: a.filled(0)")
+        if isinstance(value, np.ndarray):
+            return value
+        cupy = sys.modules.get("cupy")  # whoever made a CuPy array has imported it
+        if cupy is not None and isinstance(value, cupy.ndarray):
+            return value
+        if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+            return self._from_dlpack(name, value)
+        if hasattr(value, "__cuda_array_interface__"):
+            return self._exported(name, value, _cupy(self.operation).asarray)
+        kind = "None" if value is None else f"a {type(value).__name__}"
+        raise self.error(
+            TypeError, name, kind, "an array (NumPy, CuPy, DLPack or __cuda_array_interface__)",
+            f"use np.asarray({name})",
+        )  # fmt: skip
+
+    def _from_dlpack(self, name: str, value: Any) -> Array:
+        kind, index = value.__dlpack_device__()
+        if kind in (_DLPACK_CPU, _DLPACK_CUDA_HOST):
+            return self._exported(name, value, np.from_dlpack)
+        if kind in (_DLPACK_CUDA, _DLPACK_CUDA_MANAGED):
+            return self._exported(name, value, _cupy(self.operation).from_dlpack)
+        raise self.error(DeviceError, name, f"an array on DLPack device ({kind}, {index})", "the host or CUDA")
+
+    def _exported(self, name: str, value: Any, take: Callable[[Any], Array]) -> Array:
+        """Share another library's memory; its own refusal (requires_grad, a dtype) becomes ours."""
+        try:
+            return take(value)
+        except (BufferError, RuntimeError, TypeError, ValueError, AttributeError) as refusal:
+            raise self.error(
+                TypeError, name, f"a {type(value).__name__} that refuses to share its memory ({refusal})",
+                "an array without gradient of float32, float64 or an integer type",
+                f"use {name}.detach(), or for bfloat16 a NumPy array of ml_dtypes.bfloat16",
+            ) from refusal  # fmt: skip
+
+    # --- what an array must be
+
+    def _check_dtype(self, name: str, array: Array, dtypes: Sequence[np.dtype]) -> None:
+        if array.dtype in dtypes:
+            return
+        wanted = " or ".join(dtype.name for dtype in dtypes)
+        got = array.dtype.name if array.dtype.isnative else f"{array.dtype.name} in foreign byte order"
+        raise self.error(TypeError, name, got, wanted, f"use {name}.astype('{dtypes[0].name}')")
+
+    def _check_shape(self, name: str, array: Array, dims: Dims | None) -> None:
+        if dims is not None:
+            fits = len(dims) == array.ndim and all(
+                isinstance(want, str) or want == size for want, size in zip(dims, array.shape, strict=True)
+            )
+            if not fits:
+                raise self.error(ValueError, name, _shape_text(array.shape), f"shape {_shape_text(dims)}")
+        if array.size == 0:
+            raise self.error(ValueError, name, f"the empty shape {_shape_text(array.shape)}", "at least one element")
+
+    def _check_memory(self, name: str, array: Array, writable: bool) -> None:
+        if not array.flags.c_contiguous:
+            module = "np" if isinstance(array, np.ndarray) else "cupy"
+            got = f"strides {array.strides} for shape {_shape_text(array.shape)}"
+            raise self.error(ValueError, name, got, "C-contiguous memory", f"use {module}.ascontiguousarray({name})")
+        if isinstance(array, np.ndarray):
+            if not array.flags.aligned:
+                raise self.error(ValueError, name, "misaligned memory", "aligned elements", f"use {name}.copy()")
+            if writable and not array.flags.writeable:
+                raise self.error(ValueError, name, "a read-only array", "a writable one", f"use {name}.copy()")
+
+    def _check_device(self, name: str, array: Array) -> None:
+        device = "the host" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+        if self._device is None:
+            self._device, self._first = device, name
+        elif device != self._device:
+            fix = f"use cupy.asnumpy({name})" if self._device == "the host" else f"use cupy.asarray({name})"
+            raise self.error(
+                DeviceError, name, f"an array on {device}", f"{self._device}, where '{self._first}' is", fix
+            )
+
+    def _check_overlap(
+        self, name: str, array: Array, others: Sequence[tuple[str, Array]], *, exact_allowed: bool
+    ) -> None:
+        start, end = _extent(array)
+        for other_name, other in others:
+            other_start, other_end = _extent(other)
+            if end <= other_start or other_end <= start:
+                continue
+            if exact_allowed and (start, end) == (other_start, other_end) and array.dtype == other.dtype:
+                continue
+            wanted = f"'{other_name}' itself or separate memory" if exact_allowed else "separate memory"
+            raise self.error(ValueError, name, f"memory that overlaps '{other_name}'", wanted, "allocate it anew")
+
+    # --- allocation
+
+    def _allocated(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        try:
+            if not self.on_gpu:
+                return np.empty(shape, dtype)
+            cupy = _cupy(self.operation)
+            with cupy.cuda.Device(int(str(self._device).removeprefix("cuda:"))):
+                return cupy.empty(shape, dtype)
+        except MemoryError as error:
+            wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            raise MemoryError(
+                f"{self.operation}: result '{name}' {_shape_text(shape)} of {dtype.name} needs {wanted:,} bytes, "
+                f"{_free_bytes(self.on_gpu):,} are free on {self._device}; use a smaller batch"
+            ) from error
+
+
+def _shape_text(dims: Sequence[int | str]) -> str:
+    return f"[{', '.join(str(size) for size in dims)}]"
+
+
+def _extent(array: Array) -> tuple[int, int]:
+    """First address of a contiguous array and the one past its end."""
+    start = array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+    return start, start + array.nbytes
+
+
+def _free_bytes(on_gpu: bool) -> int:
+    if on_gpu:
+        return int(sys.modules["cupy"].cuda.runtime.memGetInfo()[0])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cupy(operation: str) -> Any:
+    """CuPy, imported only when an array on a GPU asks for it."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(
+            f"{operation}: an array on a GPU needs CuPy, which is not installed; pip install 'alexnet-cuda[gpu]'"
+        ) from error
+    return cupy
