@@ -1,0 +1,51 @@
+# make test, make lint: each works alone on a fresh machine with Python (venv, header files), g++ and make.
+# Everything is installed into .venv. Python changes take effect at once; C++ changes rebuild what they touch.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+build_files := setup.py pyproject.toml CMakeLists.txt $(wildcard build_support/*)
+cpp_files := $(shell find csrc -type f)
+cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files))
+
+.PHONY: build test lint format check test-install clean
+
+build: $(VENV)/build.stamp
+
+test: build
+	$(BIN)/python -m pytest
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(cpp_formatted)
+
+format: build
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(cpp_formatted)
+
+check: build
+	$(BIN)/alexnet-cuda check
+
+# Real installations into fresh environments: minutes, and the network.
+test-install: build
+	$(BIN)/python -m pytest -m packaging tests/packaging
+
+# All that the other targets made.
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache alexnet_cuda/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/tools.stamp: build_support/requirements.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. Install what it lacks: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement $<
+	touch $@
+
+# Without build isolation: CMake then sees the same paths each time and compiles only what changed.
+$(VENV)/build.stamp: $(VENV)/tools.stamp $(build_files) $(cpp_files)
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
+	touch $@

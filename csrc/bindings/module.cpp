@@ -1,0 +1,9 @@
+#include "bindings/bindings.h"
+
+// ALEXNET_MODULE is _cuda or _emulated: the build compiles this folder once for each.
+PYBIND11_MODULE(ALEXNET_MODULE, module) {
+  module.doc() =
+      "Compiled kernels of alexnet_cuda. Use alexnet_cuda.ops: it checks arrays and picks a module.";
+  alexnet::bind_build_info(module);
+  alexnet::bind_relu(module);
+}
