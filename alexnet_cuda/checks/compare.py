@@ -24,6 +24,7 @@ def compare(got: np.ndarray, want: np.ndarray, bound: np.ndarray) -> Comparison:
     if got.shape != want.shape:
         return Comparison(False, np.inf, 0.0, (), f"got shape {list(got.shape)}, wanted {list(want.shape)}")
     got, want, bound = (np.atleast_1d(a).astype(np.float64) for a in (got, want, np.broadcast_to(bound, got.shape)))
+    bound = np.where(np.isfinite(bound), bound, 0)  # an infinite bound would let anything pass
     same = (got == want) | (np.isnan(got) & np.isnan(want))
     both_finite = np.isfinite(got) & np.isfinite(want)
     error = np.abs(np.subtract(got, want, out=np.full(got.shape, np.inf), where=both_finite))

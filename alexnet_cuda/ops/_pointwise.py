@@ -55,5 +55,5 @@ def sigmoid_backward(dy: Any, y: Any, *, out: Any = None) -> Array:
 
 
 def add(a: Any, b: Any, *, out: Any = None) -> Array:
-    """`a + b` of one shape and dtype. Raises as `relu` does."""
+    """`a + b`, element by element. a, b: one shape and dtype, which the result has too. Raises as `relu` does."""
     return _binary("add", ("a", "b"), a, b, out)

@@ -1,0 +1,112 @@
+"""`alexnet_cuda.check` as its users call it, and that it sees faults put into a backend."""
+
+import numpy as np
+import pytest
+
+import alexnet_cuda
+from alexnet_cuda.checks import OPERATIONS
+from alexnet_cuda.ops import backends, reference
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Replace one function of the CPU backend."""
+
+    def replace(op, function):
+        monkeypatch.setattr(backends.load("cpu"), op, function)
+
+    return replace
+
+
+def test_every_public_operation_has_a_table():
+    helpers = {"backend", "from_nchw", "to_nchw", "philox4x32", "step_state", "workspace_bytes"}
+    assert set(alexnet_cuda.ops.__all__) - helpers == set(OPERATIONS)
+
+
+def test_case_names_are_unique():
+    for operation in OPERATIONS.values():
+        names = [case.name for case in operation.cases]
+        assert len(set(names)) == len(names), operation.name
+
+
+def test_a_check_reports_every_result():
+    seen = []
+    report = alexnet_cuda.check("max_pool", "relu", backend="reference", case=None, on_row=seen.append)
+    assert report.passed
+    assert {(row.op, row.output) for row in report.rows} == {("max_pool", "y"), ("max_pool", "arg"), ("relu", "out")}
+    assert tuple(seen) == report.rows
+    assert "results within their bounds (backend reference, float32, seed 0)" in report.summary()
+
+
+def test_one_case_alone_draws_what_it_drew_among_the_others():
+    whole = alexnet_cuda.check("bias_grad", backend="cpu", seed=5)
+    alone = alexnet_cuda.check("bias_grad", backend="cpu", seed=5, case="primes")
+    assert alone.rows == tuple(row for row in whole.rows if row.case == "primes")
+    assert len(alone.rows) == 2
+
+
+def test_a_product_too_few_is_found_with_the_line_to_run_it_again(broken):
+    def without_the_last_tap(x, w, b, **parameters):
+        w = w.copy()
+        w[-1, -1, -1] = 0
+        reference.conv2d(x, w, b, **parameters)
+
+    broken("conv2d", without_the_last_tap)
+    report = alexnet_cuda.check("conv2d", case="primes", seed=3)
+    assert not report.passed
+    assert len(report.failures) == 2
+    assert "again: alexnet-cuda check conv2d --case primes --backend cpu --dtype float32 --seed 3" in report.summary()
+    assert "FAIL at [" in str(report.failures[0])
+
+
+@pytest.mark.parametrize("poison", (np.nan, np.inf))
+def test_a_result_that_is_not_written_is_found(broken, poison):
+    def skips_the_last_image(x, *, out):
+        out[...] = np.maximum(x, 0)
+        out.flat[-1] = poison
+
+    broken("relu", skips_the_last_image)
+    assert not alexnet_cuda.check("relu", case="three dimensions").passed
+
+
+def test_an_off_by_one_argmax_is_found(broken):
+    def shifted(x, *, out, arg, **parameters):
+        reference.max_pool(x, out=out, arg=arg, **parameters)
+        arg.flat[0] ^= 1
+
+    broken("max_pool", shifted)
+    failures = alexnet_cuda.check("max_pool", case="pad 1").failures
+    assert {row.output for row in failures} == {"arg"}
+
+
+def test_an_update_of_the_wrong_sign_is_found(broken):
+    def wrong(w, v, dw, **parameters):
+        reference.sgd_momentum(w, v, -dw, **parameters)
+
+    broken("sgd_momentum", wrong)
+    assert not alexnet_cuda.check("sgd_momentum", case="powers of two").passed
+
+
+def test_missing_kernels_fail_only_when_they_were_asked_for(broken, monkeypatch):
+    emulated = backends.load("emulated")
+    monkeypatch.setattr(type(emulated), "relu", property(), raising=True)  # raises AttributeError when looked up
+    everything = alexnet_cuda.check(backend="emulated", case="three dimensions")
+    assert "relu" in everything.missing
+    asked = alexnet_cuda.check("relu", backend="emulated")
+    assert not asked.passed
+    assert "no float32 kernel on 'emulated' yet: relu" in asked.summary()
+
+
+@pytest.mark.parametrize(
+    "names, options, says",
+    [
+        (("conv3d",), {}, "unknown operation 'conv3d'; there are conv2d,"),
+        ((), {"backend": "gpu"}, "unknown backend 'gpu'; there are reference, cpu, emulated, cuda"),
+        ((), {"dtype": "fp32"}, "unknown dtype 'fp32'; there are float32"),
+        (("relu",), {"case": "prime"}, "unknown case 'prime'; there are"),
+        (("relu",), {"seed": -1}, "'seed': got -1"),
+    ],
+)
+def test_unknown_names_are_listed(names, options, says):
+    with pytest.raises(ValueError, match=says):
+        alexnet_cuda.check(*names, **options)

@@ -1,0 +1,69 @@
+"""The command line: what it prints, and its exit status."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from alexnet_cuda import __version__, config
+from alexnet_cuda.cli import main
+from alexnet_cuda.ops import backends
+
+
+def test_check_prints_a_line_for_each_result_and_a_summary(capsys):
+    assert main(["check", "relu", "--backend", "reference", "--case", "3 elements"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["operation.output", "case", "values", "error", "bound"]
+    assert lines[1].split() == ["relu.out", "3", "elements", "integers", "0.00e+00", "0.00e+00", "pass"]
+    assert lines[-1] == "2 of 2 results within their bounds (backend reference, float32, seed 0)"
+
+
+def test_quiet_prints_failures_only(capsys, monkeypatch):
+    assert main(["check", "add", "--quiet"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+    def wrong(x, *, out):
+        out[...] = np.abs(x)
+
+    monkeypatch.setattr(backends.load("cpu"), "relu", wrong)
+    assert main(["check", "relu", "--quiet", "--case", "three dimensions"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert "FAIL at [" in lines[0]
+    assert lines[3] == "again: alexnet-cuda check relu --case 'three dimensions' --backend cpu --dtype float32 --seed 0"
+
+
+def test_mistakes_are_one_line_and_status_2(capsys):
+    assert main(["check", "conv2", "--backend", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("alexnet-cuda: check: unknown operation 'conv2'; there are ")
+    assert error.count("\n") == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["check", "--backend", "gpu"])
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+
+
+def test_a_backend_that_cannot_run_here_says_how_it_could(capsys):
+    if config.cuda_problem() is None:
+        pytest.skip("this machine has a GPU")
+    assert main(["check", "relu", "--backend", "cuda"]) == 2
+    assert "fix: " in capsys.readouterr().err
+
+
+def test_info(capsys):
+    assert main(["info"]) == 0
+    assert capsys.readouterr().out.strip() == config.show()
+
+
+def test_module_and_version():
+    command = [sys.executable, "-m", "alexnet_cuda", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == f"alexnet-cuda {__version__}\n"
+
+
+def test_importing_the_package_imports_neither_cupy_nor_pillow():
+    """CuPy only where CUDA is used; and an import stays light."""
+    code = "import sys, alexnet_cuda; print([m for m in ('cupy', 'PIL', 'torch', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

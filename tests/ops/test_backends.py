@@ -1,0 +1,119 @@
+"""Level 1 and 2 for every backend but the reference: the case tables in all dtypes, through the public functions."""
+
+import numpy as np
+import pytest
+from tables import DTYPES, OPERATIONS, SEED, parameters
+
+from alexnet_cuda import DeviceError, config, ops
+from alexnet_cuda.checks.runner import VALUES, check_case
+from alexnet_cuda.ops import backends
+
+EMULATED = [name for name in OPERATIONS if hasattr(backends.load("emulated"), name)]
+
+
+def assert_rows(rows):
+    failures = [f"{row.output}: {row.message}" for row in rows if not row.passed]
+    assert not failures, failures
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("operation, case", parameters())
+def test_cpu_in_float32(operation, case, values):
+    assert_rows(check_case(operation, case, values, "cpu", "float32", SEED))
+
+
+@pytest.mark.parametrize("dtype", ("float64", "bfloat16"))
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("operation, case", parameters(large=False))
+def test_cpu_in_other_dtypes(operation, case, values, dtype):
+    assert_rows(check_case(operation, case, values, "cpu", dtype, SEED))
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("operation, case", parameters(*EMULATED))
+def test_emulated_kernels(operation, case, values):
+    assert_rows(check_case(operation, case, values, "emulated", "float32", SEED))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("operation, case", parameters(*EMULATED))
+def test_cuda_kernels(operation, case, values):
+    assert_rows(check_case(operation, case, values, "cuda", "float32", SEED))
+
+
+@pytest.mark.parametrize("backend", ("reference", "cpu", "emulated"))
+@pytest.mark.parametrize("count", (1, 3, 4, 5, 1000))
+def test_kernels_write_every_element_and_no_other(backend, count):
+    """Results start as NaN between canaries: NaN left over or a canary gone means a stray or a missing store."""
+    x = np.linspace(-1, 1, count, dtype=np.float32)
+    for offset in range(5):  # of the result's address, against the 16 bytes that vector stores want
+        buffer = np.full(count + 16, np.nan, np.float32)
+        buffer[: 8 + offset] = buffer[8 + offset + count :] = 77
+        with ops.backend(backend):
+            ops.relu(x, out=buffer[8 + offset :][:count])
+        np.testing.assert_array_equal(buffer[8 + offset :][:count], np.maximum(x, 0))
+        assert (buffer[: 8 + offset] == 77).all()
+        assert (buffer[8 + offset + count :] == 77).all()
+
+
+class TestRegistry:
+    def test_backends_nest_and_end_with_their_block(self):
+        assert backends.chosen(on_gpu=False) == "cpu"
+        with ops.backend("reference"):
+            with ops.backend("emulated"):
+                assert backends.chosen(on_gpu=False) == "emulated"
+            assert backends.chosen(on_gpu=False) == "reference"
+        assert backends.chosen(on_gpu=False) == "cpu"
+
+    def test_a_block_that_raises_ends_too(self):
+        with pytest.raises(KeyError), ops.backend("reference"):
+            raise KeyError
+        assert backends.chosen(on_gpu=False) == "cpu"
+
+    @pytest.mark.parametrize(
+        "name, says", [("gpu", "got 'gpu', wanted one of reference, cpu, emulated"), ("cuda", "pass CuPy arrays")]
+    )
+    def test_unknown_names(self, name, says):
+        with pytest.raises(ValueError, match=says), ops.backend(name):
+            pass
+
+    def test_an_operation_without_a_kernel_is_named(self):
+        x = np.ones((1, 1, 1, 1), np.float32)
+        missing = [name for name in OPERATIONS if name not in EMULATED and hasattr(backends.load("cpu"), name)]
+        if "conv2d" not in missing:
+            pytest.skip("conv2d has a kernel by now")
+        says = "conv2d: backend 'emulated' has no kernel for it yet; use with ops.backend"
+        with pytest.raises(NotImplementedError, match=says), ops.backend("emulated"):
+            ops.conv2d(x, x)
+
+    def test_kernels_name_the_dtypes_they_lack(self):
+        with ops.backend("emulated"):
+            with pytest.raises(TypeError, match="relu: backend 'emulated' computes in float32, got float64"):
+                ops.relu(np.ones(3))
+            with pytest.raises(NotImplementedError, match="relu: backend 'emulated' has no bfloat16 kernel"):
+                ops.relu(np.ones(3, DTYPES["bfloat16"]))
+
+    def test_every_cpu_backend_has_every_operation(self):
+        compositions = {"min_pool", "global_avg_pool"}
+        for name in ("reference", "cpu"):
+            assert [op for op in set(OPERATIONS) - compositions if not hasattr(backends.load(name), op)] == []
+
+    def test_cuda_says_why_it_cannot_run_here(self):
+        if config.cuda_problem() is None:
+            pytest.skip("this machine has a GPU")
+        with pytest.raises(DeviceError, match="fix: "):
+            backends.load("cuda")
+
+
+class TestWorkspace:
+    def test_numpy_needs_none(self):
+        shapes = ((96, 27, 27, 128), (256, 27, 27, 128), (48, 5, 5, 256))
+        for backend in ("reference", "cpu"):
+            assert ops.workspace_bytes("conv2d_wgrad", *shapes, dtype="float32", backend=backend) == 0
+
+    def test_unknown_names(self):
+        with pytest.raises(ValueError, match="got 'relu', wanted one of bias_grad, conv2d_wgrad, gemm"):
+            ops.workspace_bytes("relu", (3,), dtype="float32", backend="cpu")
+        with pytest.raises(ValueError, match="got backend 'gpu'"):
+            ops.workspace_bytes("gemm", (3, 3), (3, 3), dtype="float32", backend="gpu")

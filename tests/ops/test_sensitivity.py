@@ -1,0 +1,87 @@
+"""A bound that would let a dropped product through proves nothing: here every case drops one and must fail.
+
+One element of one input is set to zero, which takes one product (or one term) out of the sums it belongs to. The
+reference of the damaged inputs then has to lie outside the bounds of the whole ones.
+"""
+
+import numpy as np
+import pytest
+from tables import DTYPES, OPERATIONS, drawn, parameters
+
+from alexnet_cuda.checks.compare import compare
+
+# The arrays whose elements enter sums or products; tables of pointwise operations have no sums to lose a term of.
+SUMMED = {
+    "conv2d": ("x", "w", "b"),
+    "conv2d_dgrad": ("dy", "w"),
+    "conv2d_wgrad": ("x", "dy"),
+    "bias_grad": ("dy",),
+    "gemm": ("a", "b", "bias"),
+    "lrn": ("x",),
+    "lrn_backward": ("x", "dy"),
+    "lrn_within_channel": ("x",),
+    "lrn_within_channel_backward": ("x", "dy"),
+    "max_pool_backward": ("dy",),
+    "avg_pool": ("x",),
+    "avg_pool_backward": ("dy",),
+    "global_avg_pool": ("x",),
+    "softmax": ("logits",),
+    "softmax_cross_entropy": ("logits",),
+    "sgd_momentum": ("w", "v", "dw"),
+}
+
+
+@pytest.mark.parametrize("operation, case", parameters(*SUMMED))
+def test_a_dropped_product_is_noticed(operation, case):
+    kwargs = drawn(operation, case, "normal").cast(DTYPES["float32"])
+    whole = operation.reference(kwargs)
+    results = tuple(np.asarray(w, np.float32) if w.dtype.kind == "f" else w for w in whole)
+    bounds = operation.bounds(kwargs, results)
+    for name in SUMMED[operation.name]:
+        if kwargs.get(name) is None:
+            continue
+        damaged = _first_damage_with_an_effect(operation, kwargs, name, whole)
+        if damaged is None:
+            continue  # nothing of this input reaches the result: a frozen weight, pixels between windows
+        assert _noticed(damaged, whole, bounds), f"{operation.name}, case {case.name!r} hides a product of '{name}'"
+
+
+@pytest.mark.parametrize("operation, case", parameters(*(name for name in OPERATIONS if name.startswith("lrn"))))
+def test_a_window_without_one_neighbour_is_noticed(operation, case):
+    # A zeroed x of a normalisation changes its own result most; here its neighbours' sums lose a term instead.
+    kwargs = drawn(operation, case, "normal").cast(DTYPES["float32"])
+    whole = operation.reference(kwargs)
+    bounds = operation.bounds(kwargs, tuple(w.astype(np.float32) for w in whole))
+    for size in range(case.size - 1, 0, -1):  # a window that reaches far past the edges loses nothing at first
+        narrower = operation.reference({**kwargs, "size": size})
+        if (narrower[0] != whole[0]).any():
+            assert _noticed(narrower, whole, bounds)
+            return
+    assert case.name in ("window of 1", "alpha 0", "one channel", "one pixel")  # these have no neighbours
+
+
+def _noticed(damaged, whole, bounds):
+    return any(not compare(d, w, bound).passed for d, w, bound in zip(damaged, whole, bounds, strict=True))
+
+
+def _first_damage_with_an_effect(operation, kwargs, name, whole):
+    """Results without one element of typical size; the first of a few elements that makes any difference."""
+    flat = np.abs(kwargs[name].ravel())
+    # The sum of a softmax is made of its largest terms; everywhere else the median is a typical product.
+    typical = kwargs[name].max() if name == "logits" else np.median(flat)
+    order = np.argsort(np.abs((kwargs[name].ravel() if name == "logits" else flat) - typical))
+    for i in order[:: max(1, order.size // 6)][:6]:
+        array = kwargs[name].copy()
+        array.flat[i] = 0
+        damaged = operation.reference({**kwargs, name: array})
+        if any((d != w).any() for d, w in zip(damaged, whole, strict=True)):
+            return damaged
+    return None
+
+
+def test_the_operations_left_out_have_no_sums():
+    exact_or_pointwise = {
+        "relu", "relu_backward", "add", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "dropout",
+        "dropout_backward", "max_pool", "min_pool", "augment",
+    }  # fmt: skip
+    assert set(OPERATIONS) - set(SUMMED) == exact_or_pointwise

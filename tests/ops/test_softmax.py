@@ -1,0 +1,115 @@
+"""The loss where data are bad or equal: labels, ties, NaN, infinity, padding, and the step state."""
+
+import numpy as np
+import pytest
+
+from alexnet_cuda import ops
+
+BACKENDS = ("reference", "cpu")
+
+
+@pytest.fixture(params=BACKENDS, autouse=True)
+def _backend(request):
+    with ops.backend(request.param):
+        yield
+
+
+def loss_of(logits, labels, **options):
+    return ops.softmax_cross_entropy(np.asarray(logits, np.float32), np.asarray(labels, np.int32), **options)
+
+
+def test_equal_logits_rank_by_index():
+    logits = np.zeros((4, 4))
+    _, correct, _ = loss_of(logits, [0, 1, 2, 3], topk=(1, 2, 3, 4))
+    assert correct.tolist() == [1, 2, 3, 4]
+
+
+def test_uniform_logits_lose_log_of_classes():
+    loss, _, _ = loss_of(np.zeros((1000, 3)), [1, 2, 3])
+    assert loss == pytest.approx(np.log(1000), rel=1e-6)
+
+
+def test_padding_has_no_loss_no_count_and_no_gradient():
+    logits = np.random.default_rng(0).standard_normal((5, 6))
+    labels = [2, -1, 0, -1, 4, -1]
+    loss, correct, dlogits = loss_of(logits, labels)
+    short_loss, short_correct, short_dlogits = loss_of(logits[:, ::2], labels[::2])
+    assert loss == short_loss
+    assert correct.tolist() == short_correct.tolist()
+    np.testing.assert_array_equal(dlogits[:, ::2], short_dlogits)
+    np.testing.assert_array_equal(dlogits[:, 1::2], 0)
+
+
+def test_nothing_but_padding():
+    loss, correct, dlogits = loss_of(np.ones((3, 2)), [-1, -1])
+    assert (loss, correct.tolist(), np.abs(dlogits).max()) == (0, [0, 0], 0)
+
+
+def test_large_logits_do_not_overflow():
+    loss, _, dlogits = loss_of([[1e30, -1e30], [0, 0]], [0, 1])
+    assert loss == 0
+    assert np.isfinite(dlogits).all()
+
+
+@pytest.mark.parametrize("label", (-2, 3, 2**31 - 1))
+def test_label_out_of_range(label):
+    out = (np.full((), 7, np.float32), np.full(2, 7, np.int32), np.full((3, 2), 7, np.float32))
+    with pytest.raises(ValueError, match=f"'labels': got {label} for image 1, wanted 0 to 2, or -1 for padding"):
+        loss_of(np.zeros((3, 2)), [0, label], out=out)
+    assert all((array == 7).all() for array in out)
+
+
+@pytest.mark.parametrize("bad", (np.nan, np.inf))
+def test_logits_that_are_not_numbers(bad):
+    logits = np.zeros((3, 4))
+    logits[2, 1] = bad
+    out = (np.full((), 7, np.float32), np.full(2, 7, np.int32), np.full((3, 4), 7, np.float32))
+    with pytest.raises(ValueError, match=rf"got {bad} at \[class 2, image 1\], wanted a finite loss"):
+        loss_of(logits, [0, 1, 2, 0], out=out)
+    assert all((array == 7).all() for array in out)
+
+
+def test_minus_infinity_is_a_class_ruled_out():
+    loss, correct, _ = loss_of([[-np.inf, 0], [0, 0]], [1, 0], topk=(1,))
+    assert loss == pytest.approx(np.log(2) / 2)
+    assert correct.tolist() == [2]
+    with pytest.raises(ValueError, match="-inf for the label"):
+        loss_of([[-np.inf], [0]], [0])
+
+
+def test_with_a_state_a_bad_loss_clears_ok_and_nan_counts_as_wrong():
+    logits = np.zeros((3, 4))
+    logits[0] = 1
+    logits[2, 1] = np.nan
+    state = ops.step_state(11, 0.5)
+    loss, correct, _ = loss_of(logits, [0, 0, 0, 1], topk=(1, 3), state=state)
+    assert np.isnan(loss)
+    assert correct.tolist() == [2, 3]
+    assert state.tolist() == [11, 0, int(np.float32(0.5).view(np.uint32))]
+    w = np.ones(4, np.float32)
+    ops.sgd_momentum(w, w.copy(), w.copy(), lr=1, momentum=0.9, weight_decay=0, state=state)
+    assert (w == 1).all()
+
+
+def test_with_a_state_a_good_loss_leaves_ok():
+    state = ops.step_state()
+    loss_of(np.zeros((3, 2)), [0, 1], state=state)
+    assert state[1] == 1
+
+
+@pytest.mark.parametrize(
+    "change, error, says",
+    [
+        ({"labels": np.zeros(2, np.int64)}, TypeError, "'labels': got int64, wanted int32; use labels.astype"),
+        ({"labels": np.zeros(3, np.int32)}, ValueError, r"'labels': got \[3\], wanted shape \[2\]"),
+        ({"topk": ()}, TypeError, "'topk': got ()"),
+        ({"topk": 5}, TypeError, "'topk': got 5, wanted a sequence"),
+        ({"topk": (0,)}, ValueError, "'topk': got 0, wanted at least 1"),
+        ({"out": np.zeros(3)}, TypeError, "'out': got a ndarray, wanted a tuple"),
+        ({"state": np.zeros(3, np.float32)}, TypeError, "'state': got float32, wanted uint32"),
+    ],
+)
+def test_bad_arguments(change, error, says):
+    given = {"logits": np.zeros((3, 2), np.float32), "labels": np.zeros(2, np.int32), **change}
+    with pytest.raises(error, match=says):
+        ops.softmax_cross_entropy(**given)
