@@ -8,7 +8,7 @@ build_files := setup.py pyproject.toml CMakeLists.txt $(wildcard build_support/*
 cpp_files := $(shell find csrc -type f)
 cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files))
 
-.PHONY: build test lint format check test-install clean
+.PHONY: build test lint format check bench-cpu test-install clean
 
 build: $(VENV)/build.stamp
 
@@ -28,6 +28,9 @@ format: build
 
 check: build
 	$(BIN)/alexnet-cuda check
+
+bench-cpu: build
+	$(BIN)/python benchmarks/bench_cpu.py
 
 # Real installations into fresh environments: minutes, and the network.
 test-install: build

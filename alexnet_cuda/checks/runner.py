@@ -1,5 +1,6 @@
 """Runs case tables on a backend: `alexnet_cuda.check` and `alexnet-cuda check`."""
 
+import contextlib
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..errors import DeviceError
 from ..ops import backends
 from ..ops.arrays import BFLOAT16, FLOAT32, FLOAT64
 from .cases import OPERATIONS
 from .compare import compare
+from .guard import Guarded
 from .table import Operation, generator
 
 DTYPES = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float64": FLOAT64}
@@ -88,8 +91,9 @@ def check(
     dtype: "float32", "bfloat16" or "float64" of the inputs; seed: of the inputs, at least 0; case: the name of a
     single case, as printed; on_row: called with each row as it is done.
 
-    Every case runs on integers in [-4, 4], where sums must agree to the bit, and on normal values, where each element
-    must lie within its bound (see `alexnet_cuda.checks.table`). Raises ValueError for an unknown name, DeviceError when
+    Every case runs on integers in [-4, 4], where results that floats hold exactly must be equal, and on normal values,
+    where each element must lie within its bound (see `alexnet_cuda.checks.table`). Arguments must be left as they were,
+    and results written whole and nowhere else. Raises ValueError for an unknown name, DeviceError when
     the backend cannot run here.
     """
     for name in names:
@@ -102,6 +106,8 @@ def check(
     if case is not None:
         known = {c.name for operation in chosen for c in operation.cases}
         _one_of("case", case, sorted(known))
+    if dtype == "float64" and backend not in ("reference", "cpu"):
+        raise ValueError(f"check: backend {backend!r} computes in float32, got dtype 'float64'; use 'cpu' for that")
     backends.load(backend)  # a backend this machine lacks is an error before the first case
 
     rows: list[Row] = []
@@ -133,30 +139,63 @@ def _rows(operation: Operation, backend: str, dtype: str, seed: int, only: str |
 def check_case(
     operation: Operation, case: Any, values: str, backend: str, dtype: str = "float32", seed: int = 0
 ) -> Sequence[Row]:
-    """Run one case on one kind of values; a row for each result."""
+    """Run one case on one kind of values; a row for each result. An exception of the backend is a row that failed."""
     arguments = operation.draw(case, generator(seed, operation.name, case.name, values), values)
-    got = run_on(backend, operation, arguments.cast(DTYPES[dtype]))
-    kwargs = arguments.cast(DTYPES[dtype])  # drawn again: an operation in place has changed the first ones
+    kwargs = arguments.cast(DTYPES[dtype])
     want = operation.reference(kwargs)
+
+    def row(output: str, error: float, bound: float, passed: bool, message: str) -> Row:
+        return Row(operation.name, case.name, values, output, error, bound, passed, message)
+
+    try:
+        got, problem = run_guarded(backend, operation, kwargs, want, DTYPES[dtype])
+    except (NotImplementedError, DeviceError):
+        raise
+    except Exception as error:
+        return [row("-", np.inf, 0, False, f"raised {type(error).__name__}: {error}")]
     bounds = operation.bounds(kwargs, got)
-    exact = values == "integers" and operation.exact_on_integers
+    exact = values == "integers" and operation.is_exact(kwargs)
     rows = []
     for output, g, w, bound in zip(operation.outputs, got, want, bounds, strict=True):
         if exact:  # one rounding to nearest even when stored, in the reference too
             w, bound = w.astype(g.dtype), np.zeros_like(bound)
         result = compare(g, w, bound)
-        rows.append(
-            Row(operation.name, case.name, values, output, result.error, result.bound, result.passed, result.message)
-        )
+        message = result.message or problem
+        rows.append(row(output, result.error, result.bound, result.passed and not problem, message))
     return rows
 
 
-def run_on(backend: str, operation: Operation, kwargs: dict[str, Any]) -> tuple[np.ndarray, ...]:
-    """The results of one call on a backend, as NumPy arrays."""
+def run_guarded(
+    backend: str, operation: Operation, kwargs: dict[str, Any], want: tuple[np.ndarray, ...], dtype: np.dtype
+) -> tuple[tuple[np.ndarray, ...], str]:
+    """Results of one call on a backend as NumPy arrays, and what it did that it should not have.
+
+    The arguments are copied, and compared with the originals afterwards. Results are written into poisoned arrays
+    between canaries, unless the operation has no `out` or reads it.
+    """
+    move, back = _transfers(backend)
+    given = {name: move(v.copy()) if isinstance(v, np.ndarray) else v for name, v in kwargs.items()}
+    guards = []
+    if not operation.in_place and "out" not in kwargs:
+        for output, w in zip(operation.outputs, want, strict=True):
+            guards.append(Guarded(w.shape, operation.result_dtype(output, w, dtype), move, back))
+        results = tuple(guard.array for guard in guards)
+        given["out"] = results if len(results) > 1 else results[0]
+    with contextlib.nullcontext() if backend == "cuda" else ops.backend(backend):
+        got = tuple(back(result) for result in operation.run(given))
+    if not all(guard.canaries_alive() for guard in guards):
+        return got, "wrote outside its result"
+    for name, original in kwargs.items():
+        changed = isinstance(original, np.ndarray) and original.tobytes() != back(given[name]).tobytes()
+        if changed and name not in (*operation.in_place, "out"):
+            return got, f"changed its argument '{name}'"
+    return got, ""
+
+
+def _transfers(backend: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """How NumPy arrays get to where a backend runs, and how results come back."""
     if backend != "cuda":
-        with ops.backend(backend):
-            return operation.run(kwargs)
+        return np.asarray, np.asarray
     import cupy
 
-    moved = {name: cupy.asarray(value) if isinstance(value, np.ndarray) else value for name, value in kwargs.items()}
-    return tuple(cupy.asnumpy(result) for result in operation.run(moved))
+    return cupy.asarray, cupy.asnumpy

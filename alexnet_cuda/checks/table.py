@@ -7,9 +7,11 @@ A result is right when every element lies within
 of the reference in float64 on the same (rounded) inputs. `scale` is the result with every product and every summand
 replaced by its absolute value, `terms` the number of roundings that may pile up in one element: products of a sum, or
 8 more for a power, an exponential or a logarithm, which libraries compute to about 4 units in the last place. The
-square root is the growth of independent rounding errors. In float64 the bound is 1e-12 * scale.
+square root is the growth of independent rounding errors. In float64 the bound is 1e-12 * scale. The narrowest sums
+tell float32 from its imitations: a tensor core's 10-bit products fail in every sum of less than some thousand terms.
 """
 
+import copy
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from ..ops.arrays import BFLOAT16, FLOAT64, FLOATS, accumulator
 
 FUNCTION_ROUNDINGS = 8  # of exp, log or pow: about 4 units in the last place are 8 half-unit roundings
 SMALLEST_NORMAL = 2.0**-126  # of float32: what is smaller may lose its digits or become 0
-KEPT_FLOAT32 = ("mean", "color_shift")  # augment takes these in float32 whatever it computes in
+KEPT = ("mean", "color_shift", "w_bf16")  # arguments of one dtype, whatever the operation computes in
 
 
 class Case(Protocol):
@@ -42,11 +44,11 @@ class Arguments:
     dtype_parameter: str | None = None  # the parameter that names the dtype of the result, if there is one
 
     def cast(self, dtype: np.dtype) -> dict[str, Any]:
-        """Keyword arguments for the operation, freshly copied."""
+        """Keyword arguments for the operation. No array is shared with another call's."""
         rounded = {name: value.astype(dtype) for name, value in self.values.items()}
         sums = {name: value.astype(accumulator(dtype)) for name, value in self.sums.items()}
         asked = {self.dtype_parameter: dtype} if self.dtype_parameter else {}
-        return {**rounded, **sums, **self.fixed, **asked}
+        return {**rounded, **sums, **copy.deepcopy(self.fixed), **asked}
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,12 @@ class Operation:
     """An operation of `alexnet_cuda.ops` with its case table.
 
     draw(case, rng, values): Arguments; values is "normal" or "integers" (see `sample`).
-    terms(kwargs): roundings per element, one number for each of `outputs`, or one for all.
+    terms(kwargs): roundings that one element may collect.
     scale(kwargs): float64 arrays like the outputs (0: the result must be exact).
-    exact_on_integers: integer inputs must give the reference's bits.
+    exact_on_integers: whether integer inputs must give the reference's very numbers, or a function that tells from
+        the arguments.
+    sums: those outputs that are stored in the accumulator of the dtype under test, float32 for bfloat16.
+    in_place: arguments that the operation overwrites; they are its results.
     """
 
     name: str
@@ -65,13 +70,26 @@ class Operation:
     draw: Callable[[Any, np.random.Generator, str], Arguments]
     terms: Callable[[dict[str, Any]], float]
     scale: Callable[[dict[str, Any]], Any]
-    exact_on_integers: bool = True
-    call: Callable[..., Any] | None = None  # when it is not simply `ops.<name>`
+    exact_on_integers: bool | Callable[[dict[str, Any]], bool] = True
+    sums: tuple[str, ...] = ()
+    in_place: tuple[str, ...] = ()
 
     def run(self, kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The results of one call as a tuple, one for each of `outputs`."""
-        result = (self.call or getattr(ops, self.name))(**kwargs)
+        result = getattr(ops, self.name)(**kwargs)
+        if self.in_place:
+            return tuple(kwargs[name] for name in self.in_place)
         return result if isinstance(result, tuple) else (result,)
+
+    def is_exact(self, kwargs: dict[str, Any]) -> bool:
+        """Whether integer inputs must give the reference's numbers for these arguments."""
+        return self.exact_on_integers if isinstance(self.exact_on_integers, bool) else self.exact_on_integers(kwargs)
+
+    def result_dtype(self, output: str, reference: np.ndarray, dtype: np.dtype) -> np.dtype:
+        """The dtype of a result when the inputs have `dtype`: integers stay what they are in the reference."""
+        if reference.dtype.kind in "iu":
+            return reference.dtype
+        return accumulator(dtype) if output in self.sums else dtype
 
     def reference(self, kwargs: dict[str, Any]) -> tuple[np.ndarray, ...]:
         """The results in float64 of the same inputs."""
@@ -100,15 +118,18 @@ def _bound(result: np.ndarray, scale: Any, terms: float) -> np.ndarray:
 
 
 def widened(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The same arguments for a float64 run (arrays named in KEPT_FLOAT32 stay as they are)."""
-    return {name: value if name in KEPT_FLOAT32 else _widened(value) for name, value in kwargs.items()}
+    """The same arguments for a float64 run (arrays named in KEPT stay as they are)."""
+    return {
+        name: value.copy() if name in KEPT and value is not None else _widened(value) for name, value in kwargs.items()
+    }
 
 
 def _widened(value: Any) -> Any:
     if isinstance(value, np.dtype):
         return FLOAT64
-    floating = isinstance(value, np.ndarray) and value.dtype in FLOATS
-    return value.astype(FLOAT64) if floating else value
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.astype(FLOAT64) if value.dtype in FLOATS else value.copy()
 
 
 def absolute(kwargs: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = arguments.run(arguments)
         return status
-    except (ValueError, TypeError, DeviceError, NotImplementedError) as error:
+    except (ValueError, TypeError, DeviceError) as error:
         print(f"alexnet-cuda: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader (head, less) has seen enough; keep Python's exit quiet about it

@@ -8,8 +8,8 @@ from ..checks.runner import DTYPES, HEADER
 from ..ops.backends import BACKENDS
 
 EXAMPLES = f"""\
-Every case of an operation runs on integers, where the result must be the reference's to the bit, and on normal
-values, where each element must lie within a bound that rounding explains. The reference computes in float64.
+Every case of an operation runs on integers, where results that floats hold exactly must equal the reference's, and
+on normal values, where each element must lie within a bound that rounding explains. The reference computes in float64.
 
 examples:
   alexnet-cuda check                                every operation on the CPU backend

@@ -12,9 +12,13 @@ Layouts, cuda-convnet's, here and everywhere in this package:
 DLPack; nothing is copied silently. dtypes are float32, bfloat16 (`ml_dtypes.bfloat16`; sums, biases, weight
 gradients and losses are then float32) and, on the NumPy backends, float64.
 
-Every operation takes `out=` (it may be exactly the input for pointwise operations and overlap nothing otherwise),
-allocates its result when that is None, and returns it. CuPy arrays run on CUDA kernels, on CuPy's current stream and
-without synchronising; NumPy arrays run on the CPU backend, or on the one `with ops.backend(...)` names.
+Every operation but the update, which works in place, takes `out=` (it may be exactly the input for pointwise
+operations and overlap nothing otherwise), allocates its result when that is None, and returns it. CuPy arrays run on
+CUDA kernels, on CuPy's current stream and without synchronising; NumPy arrays run on the CPU backend, or on the one
+that `with ops.backend(...)` names.
+
+In this folder, files with an underscore hold the public functions; `arrays` (the gate), `geometry` and `parameters` are
+what they check with; `reference`, `cpu` and `kernels` are the backends.
 """
 
 from ._augment import augment

@@ -19,7 +19,7 @@ def augment(
     crop: (h, w) or one integer, in pixels; offsets: int32 [n, 2], the (y, x) of each crop's corner; flips: bool or
     uint8 [n]; color_shift: float32 [n, C] or None, in units of a pixel's 0 to 255; mean: float32 [C], one value a
     channel, or [H', W', C], a mean image whose own centre crop is subtracted, not mirrored, or None.
-    dtype: float32, bfloat16 or float64 of the result.
+    Returns x of `dtype`: float32, bfloat16 or float64.
 
     Raises TypeError, ValueError or DeviceError for arrays or parameters that do not fit; for NumPy arrays also
     ValueError for a crop that leaves its image. Source: the paper, section 4.1, and convdata.py of 2012.
@@ -43,9 +43,8 @@ def augment(
             raise gate.error(ValueError, "mean", f"shape {list(mean.shape)}", wanted)
     if not gate.on_gpu:
         _check_offsets(gate, offsets, H - h, W - w)
-    if np.dtype(dtype) not in FLOATS:
-        raise gate.error(TypeError, "dtype", np.dtype(dtype).name, "float32, bfloat16 or float64")
-    x = gate.output("out", out, (C, h, w, n), np.dtype(dtype))
+    dtype = parameters.dtype(gate.operation, "dtype", dtype, FLOATS)
+    x = gate.output("out", out, (C, h, w, n), dtype)
     return gate.run(images, crop=(h, w), offsets=offsets, flips=flips, color_shift=color_shift, mean=mean, out=x)
 
 

@@ -9,18 +9,16 @@ from .geometry import IntOrPair, Pad
 
 def _windows(
     gate: Gate, x_shape: tuple[int, ...], w_shape: tuple[int, ...], stride: IntOrPair, pad: Pad, groups: int,
-    ceil_mode: bool,
+    ceil_mode: bool, w_name: str = "w",
 ) -> geometry.Windows:  # fmt: skip
     """Check that image and filters fit each other, and place the windows."""
     op = gate.operation
     (C, H, W, _), (channels, R, S, K) = x_shape, w_shape
-    parameters.groups(op, groups, {"channels of x": C, "filters of w": K})
+    parameters.groups(op, groups, {"channels": C, "filters": K})
     if channels != C // groups:
-        raise ValueError(
-            f"{op}: filters of {channels} channels do not fit {C} image channels in {groups} group(s), "
-            f"wanted w of shape [{C // groups}, {R}, {S}, {K}]"
-        )
-    return geometry.windows(op, (H, W), (R, S), stride, pad, ceil_mode)
+        wanted = f"[{C // groups}, {R}, {S}, {K}] for {C} image channels in {groups} group(s)"
+        raise gate.error(ValueError, w_name, f"shape {list(w_shape)}", wanted)
+    return geometry.windows(op, (H, W), (R, S), stride, pad, ceil_mode, size_name=w_name)
 
 
 def conv2d(
@@ -43,6 +41,7 @@ def conv2d(
     x = gate.array("x", x, FLOATS, "CHWN")
     w = gate.array("w", w, x.dtype, "CRSK")
     where = _windows(gate, x.shape, w.shape, stride, pad, groups, ceil_mode)
+    relu = parameters.flag(gate.operation, "relu", relu)
     K, N = w.shape[3], x.shape[3]
     if b is not None:
         b = gate.array("b", b, accumulator(x.dtype), (K,))
@@ -51,21 +50,20 @@ def conv2d(
 
 
 def conv2d_dgrad(
-    dy: Any, w: Any, x_shape: tuple[int, ...], *, stride: IntOrPair = 1, pad: Pad = 0, groups: int = 1,
-    ceil_mode: bool = False, relu_y: Any = None, out: Any = None,
+    dy: Any, w: Any, x_shape: tuple[int, ...], *, stride: IntOrPair, pad: Pad, groups: int, ceil_mode: bool,
+    relu_y: Any = None, out: Any = None,
 ) -> Array:  # fmt: skip
     """Gradient of `conv2d` with respect to its input: the adjoint, `dx` with `<dx, x> = <dy, conv2d(x, w)>`.
 
-    dy: [K, P, Q, N]; w: [C/groups, R, S, K]; x_shape: (C, H, W, N); stride, pad, groups, ceil_mode as in `conv2d`.
-    relu_y: [C, H, W, N] or None, the output of a ReLU that made x; dx is set to 0 where it is not positive, which
+    dy: [K, P, Q, N]; w: [C/groups, R, S, K]; x_shape: (C, H, W, N); the rest as `conv2d` had them.
+    relu_y: [C, H, W, N] or None, the output of a ReLU that made x; dx is set to 0 where it is 0 or negative, which
     saves a `relu_backward`. Returns dx [C, H, W, N] of dy's dtype. Raises as `conv2d` does.
     """
     gate = Gate("conv2d_dgrad")
-    dy = gate.array("dy", dy, FLOATS, "KPQN")
-    w = gate.array("w", w, dy.dtype, "CRSK")
+    w = gate.array("w", w, FLOATS, "CRSK")
     x_shape = parameters.shape(gate.operation, "x_shape", x_shape, "CHWN")
     where = _windows(gate, x_shape, w.shape, stride, pad, groups, ceil_mode)
-    _check_dy(gate, dy, (w.shape[3], *where.outputs, x_shape[3]))
+    dy = gate.array("dy", dy, w.dtype, (w.shape[3], *where.outputs, x_shape[3]))
     if relu_y is not None:
         relu_y = gate.array("relu_y", relu_y, dy.dtype, x_shape)
     dx = gate.output("out", out, x_shape, dy.dtype)
@@ -73,21 +71,20 @@ def conv2d_dgrad(
 
 
 def conv2d_wgrad(
-    x: Any, dy: Any, w_shape: tuple[int, ...], *, stride: IntOrPair = 1, pad: Pad = 0, groups: int = 1,
-    ceil_mode: bool = False, out: Any = None, workspace: Any = None,
+    x: Any, dy: Any, w_shape: tuple[int, ...], *, stride: IntOrPair, pad: Pad, groups: int, ceil_mode: bool,
+    out: Any = None, workspace: Any = None,
 ) -> Array:  # fmt: skip
     """Gradient of `conv2d` with respect to its filters: `dw[c,r,s,k] = sum_{p,q,n} x[c, h, w, n] * dy[k,p,q,n]`.
 
-    x: [C, H, W, N]; dy: [K, P, Q, N]; w_shape: (C/groups, R, S, K); the rest as in `conv2d`. Returns dw of w_shape,
-    float32 where x is bfloat16; a sum over the images, not their mean. workspace: uint8 of
+    x: [C, H, W, N]; dy: [K, P, Q, N]; w_shape: (C/groups, R, S, K); the rest as `conv2d` had them.
+    Returns dw of w_shape, float32 where x is bfloat16; a sum over the images, not their mean. workspace: uint8 of
     `ops.workspace_bytes("conv2d_wgrad", ...)` bytes for backends that need one. Raises as `conv2d` does.
     """
     gate = Gate("conv2d_wgrad")
     x = gate.array("x", x, FLOATS, "CHWN")
-    dy = gate.array("dy", dy, x.dtype, "KPQN")
     w_shape = parameters.shape(gate.operation, "w_shape", w_shape, "CRSK")
-    where = _windows(gate, x.shape, w_shape, stride, pad, groups, ceil_mode)
-    _check_dy(gate, dy, (w_shape[3], *where.outputs, x.shape[3]))
+    where = _windows(gate, x.shape, w_shape, stride, pad, groups, ceil_mode, w_name="w_shape")
+    dy = gate.array("dy", dy, x.dtype, (w_shape[3], *where.outputs, x.shape[3]))
     workspace = gate.workspace(workspace)
     dw = gate.output("out", out, w_shape, accumulator(x.dtype))
     return gate.run(x, dy, stride=where.stride, pad=where.pad, groups=groups, out=dw, workspace=workspace)
@@ -106,10 +103,3 @@ def bias_grad(dy: Any, *, out: Any = None, workspace: Any = None) -> Array:
     workspace = gate.workspace(workspace)
     db = gate.output("out", out, dy.shape[:1], accumulator(dy.dtype))
     return gate.run(dy, out=db, workspace=workspace)
-
-
-def _check_dy(gate: Gate, dy: Array, expected: tuple[int, ...]) -> None:
-    if dy.shape != expected:
-        raise gate.error(
-            ValueError, "dy", f"shape {list(dy.shape)}", f"shape {list(expected)}, that of conv2d's result"
-        )

@@ -6,8 +6,8 @@ import numpy as np
 
 from . import parameters
 from .arrays import FLOATS, Array, Gate
+from .parameters import UINT32_MAX
 
-_UINT32 = (1 << 32) - 1
 _STEP_DTYPES = tuple(np.dtype(t) for t in (np.uint32, np.int32, np.int64, np.uint64))
 
 
@@ -48,16 +48,29 @@ def _masked(
         raise gate.error(ValueError, name, f"{x.ndim} dimension", "[features, N] or [C, H, W, N]")
     counters = {
         "seed": parameters.integer(op, "seed", seed, minimum=0, maximum=(1 << 64) - 1),
-        "layer": parameters.integer(op, "layer", layer, minimum=0, maximum=_UINT32),
-        "first_row": parameters.integer(op, "first_row", first_row, minimum=0, maximum=_UINT32),
-        "first_image": parameters.integer(op, "first_image", first_image, minimum=0, maximum=_UINT32),
+        "layer": parameters.integer(op, "layer", layer, minimum=0, maximum=UINT32_MAX),
+        # The last row and the last image have to be 32-bit numbers too.
+        "first_row": parameters.integer(
+            op, "first_row", first_row, minimum=0, maximum=UINT32_MAX + 1 - x.size // x.shape[-1]
+        ),
+        "first_image": parameters.integer(
+            op, "first_image", first_image, minimum=0, maximum=UINT32_MAX + 1 - x.shape[-1]
+        ),
     }
-    if hasattr(step, "shape") and not isinstance(step, np.generic):
-        step = gate.array("step", step, _STEP_DTYPES)
-        if step.size != 1:
-            raise gate.error(ValueError, "step", f"{step.size} elements", "one element or an integer")
-    else:
-        step = parameters.integer(op, "step", step, minimum=0, maximum=_UINT32)
+    step = _step(gate, step)
+    inverted = parameters.flag(op, "inverted", inverted)
     keep = parameters.number(op, "keep", keep, above=0, maximum=1)
     y = gate.output("out", out, x.shape, x.dtype, may_be_input=True)
-    return gate.run(x, keep=keep, step=step, inverted=bool(inverted), out=y, **counters)
+    return gate.run(x, keep=keep, step=step, inverted=inverted, out=y, **counters)
+
+
+def _step(gate: Gate, step: Any) -> Any:
+    """An integer, or an array that is left where it is: only the host's can be looked into without waiting."""
+    if not hasattr(step, "shape") or isinstance(step, np.generic):
+        return parameters.integer(gate.operation, "step", step, minimum=0, maximum=UINT32_MAX)
+    step = gate.array("step", step, _STEP_DTYPES)
+    if step.size != 1:
+        raise gate.error(ValueError, "step", f"{step.size} elements", "one element or an integer")
+    if not gate.on_gpu:
+        parameters.integer(gate.operation, "step", step.item(), minimum=0, maximum=UINT32_MAX)
+    return step

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from . import parameters
 from .arrays import BFLOAT16, FLOAT32, FLOATS, Array, Gate, accumulator
 
@@ -23,6 +21,8 @@ def gemm(
     Raises TypeError, ValueError or DeviceError for arrays or parameters that do not fit.
     """
     gate = Gate("gemm")
+    flags = {"trans_a": trans_a, "trans_b": trans_b, "relu": relu}
+    flags = {name: parameters.flag(gate.operation, name, value) for name, value in flags.items()}
     a = gate.array("a", a, FLOATS, "KM" if trans_a else "MK")
     b = gate.array("b", b, a.dtype, "NK" if trans_b else "KN")
     M, K = a.shape[::-1] if trans_a else a.shape
@@ -36,18 +36,8 @@ def gemm(
     beta = parameters.number(gate.operation, "beta", beta)
     if beta != 0 and out is None:
         raise gate.error(ValueError, "beta", beta, "0 without out", "pass out= with the matrix to add")
-    dtype = _out_dtype(gate, a.dtype, out_dtype)
+    widths = (a.dtype, FLOAT32) if a.dtype == BFLOAT16 else (a.dtype,)
+    dtype = a.dtype if out_dtype is None else parameters.dtype(gate.operation, "out_dtype", out_dtype, widths)
     workspace = gate.workspace(workspace)
     c = gate.output("out", out, (M, N), dtype)
-    return gate.run(
-        a, b, bias, trans_a=trans_a, trans_b=trans_b, alpha=alpha, beta=beta, relu=relu, out=c, workspace=workspace
-    )
-
-
-def _out_dtype(gate: Gate, dtype: np.dtype, asked: Any) -> np.dtype:
-    if asked is None or np.dtype(asked) == dtype:
-        return dtype
-    if dtype == BFLOAT16 and np.dtype(asked) == FLOAT32:
-        return FLOAT32
-    wanted = f"{dtype.name} or float32" if dtype == BFLOAT16 else dtype.name
-    raise gate.error(TypeError, "out_dtype", np.dtype(asked).name, wanted)
+    return gate.run(a, b, bias, alpha=alpha, beta=beta, out=c, workspace=workspace, **flags)

@@ -17,7 +17,7 @@ def step_state(step: int = 0, lr_scale: float = 1.0) -> np.ndarray:
     `softmax_cross_entropy` clears `ok` when the loss is not finite, and `sgd_momentum` multiplies its rate by lr_scale
     and does nothing while ok is 0.
     """
-    number = parameters.integer("step_state", "step", step, minimum=0, maximum=(1 << 32) - 1)
+    number = parameters.integer("step_state", "step", step, minimum=0, maximum=parameters.UINT32_MAX)
     scale = np.float32(parameters.number("step_state", "lr_scale", lr_scale, minimum=0))
     return np.array([number, 1, scale.view(np.uint32)], STATE)
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import parameters
+from ._sgd import STATE
 from .arrays import FLOATS, Array, Gate, accumulator
 
 INT32 = np.dtype(np.int32)
@@ -33,7 +34,7 @@ def softmax_cross_entropy(
     number of classes with a larger logit, or an equal one and a smaller index; a column with NaN counts as wrong.
     dlogits: [classes, N], the gradient of the loss. out: a tuple of three arrays.
     state: a `step_state` array; a loss that is not finite clears its `ok` word instead of raising, and the update
-    that reads it does nothing.
+    that reads it does nothing. Logits of padding are never looked at.
 
     Raises TypeError, ValueError or DeviceError for arguments that do not fit; for NumPy arrays also ValueError for a
     label outside [-1, classes) and, without state, for a loss that is not finite. Source: the paper, section 3.5.
@@ -42,13 +43,14 @@ def softmax_cross_entropy(
     logits = gate.array("logits", logits, FLOATS, ("classes", "N"))
     classes, N = logits.shape
     labels = gate.array("labels", labels, INT32, (N,))
-    if isinstance(topk, int) or not len(topk):
-        raise gate.error(TypeError, "topk", repr(topk), "a sequence of integers such as (1, 5)")
+    if not isinstance(topk, (tuple, list)) or not topk:
+        kind = ValueError if isinstance(topk, (tuple, list)) else TypeError
+        raise gate.error(kind, "topk", repr(topk), "a tuple of integers such as (1, 5)")
     topk = tuple(parameters.integer(gate.operation, "topk", k, minimum=1) for k in topk)
     if not gate.on_gpu:
         _check_labels(gate, labels, classes)
     if state is not None:
-        state = gate.array("state", state, np.dtype(np.uint32), (3,), writable=True)
+        state = gate.array("state", state, STATE, (3,), writable=True)
     if out is not None and not (isinstance(out, tuple) and len(out) == 3):
         raise gate.error(TypeError, "out", f"a {type(out).__name__}", "a tuple (loss, correct, dlogits)")
     loss_out, correct_out, dlogits_out = out or (None, None, None)

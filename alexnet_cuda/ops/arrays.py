@@ -5,6 +5,8 @@ NumPy arrays pass as they are; CuPy arrays too; other libraries' arrays enter th
 is wanted and the fix, before anything is written.
 """
 
+import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -64,8 +66,9 @@ class Gate:
         Raises TypeError (kind, dtype), ValueError (shape, empty, order, read-only) or DeviceError (device).
         """
         array = self._imported(name, value)
-        self._check_dtype(name, array, (dtypes,) if isinstance(dtypes, np.dtype) else dtypes)
-        self._check_shape(name, array, dims)
+        dtypes = (dtypes,) if isinstance(dtypes, np.dtype) else dtypes
+        self._check_dtype(name, array, dtypes, f"use {name}.astype('{dtypes[0].name}')")
+        self._check_shape(name, array, dims, "")
         self._check_memory(name, array, writable)
         self._check_device(name, array)
         self._check_overlap(name, array, self._outputs, exact_allowed=False)
@@ -85,13 +88,13 @@ class Gate:
             array = self._allocated(name, tuple(shape), dtype)
         else:
             array = self._imported(name, out)
-            self._check_dtype(name, array, (dtype,))
-            self._check_shape(name, array, shape)
+            fix = f"allocate shape {_shape_text(shape)} of {dtype.name}, or leave it out"
+            self._check_dtype(name, array, (dtype,), fix)
+            self._check_shape(name, array, shape, fix)
             self._check_memory(name, array, writable=True)
             self._check_device(name, array)
             self._check_overlap(name, array, self._inputs, exact_allowed=may_be_input)
             self._check_overlap(name, array, self._outputs, exact_allowed=False)
-            self._given[id(array)] = out
         self._outputs.append((name, array))
         return array
 
@@ -101,14 +104,21 @@ class Gate:
 
     def run(self, *arrays: Any, **parameters: Any) -> Any:
         """Call the backend's function of this name and return its `out`, or None if it works in place."""
-        backend = backends.chosen(self.on_gpu)
-        function = backends.implementation(backend, self.operation)
-        if self.on_gpu:
-            with _cupy(self.operation).cuda.Device(int(str(self._device).removeprefix("cuda:"))):
-                function(*arrays, **parameters)
-        else:
-            function(*arrays, **parameters)
+        self.run_as(self.operation, *arrays, **parameters)
         return self.results(parameters.get("out"))
+
+    def run_as(self, operation: str, *arrays: Any, **parameters: Any) -> None:
+        """Call another operation's function: how compositions are made of what backends have."""
+        function = backends.implementation(backends.chosen(self.on_gpu), operation)
+        with self.context():
+            function(*arrays, **parameters)
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """What a call runs in: its GPU as the current one, or NumPy without warnings, which would depend on the
+        caller's settings: infinity and NaN pass through operations, they are not errors."""
+        if self._device is not None and self.on_gpu:
+            return _cupy(self.operation).cuda.Device(int(self._device.removeprefix("cuda:")))
+        return np.errstate(all="ignore")
 
     def results(self, out: Any) -> Any:
         """What the caller gets for `out`: the very object passed in, or the array allocated here."""
@@ -121,15 +131,18 @@ class Gate:
     def _imported(self, name: str, value: Any) -> Array:
         if isinstance(value, np.ma.MaskedArray):
             raise self.error(TypeError, name, "a masked array", "a plain array", "fill it: a.filled(0)")
-        if isinstance(value, np.ndarray):
+        if type(value) is np.ndarray:
             return value
+        if isinstance(value, np.ndarray):  # a memory map, say; a matrix would compute by rules of its own
+            return self._as_given(value.view(np.ndarray), value)
         cupy = sys.modules.get("cupy")  # whoever made a CuPy array has imported it
         if cupy is not None and isinstance(value, cupy.ndarray):
             return value
-        if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
-            return self._from_dlpack(name, value)
-        if hasattr(value, "__cuda_array_interface__"):
-            return self._exported(name, value, _cupy(self.operation).asarray)
+        if not isinstance(value, type):
+            if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+                return self._from_dlpack(name, value)
+            if hasattr(value, "__cuda_array_interface__"):
+                return self._exported(name, value, _cupy(self.operation).asarray)
         kind = "None" if value is None else f"a {type(value).__name__}"
         raise self.error(
             TypeError, name, kind, "an array (NumPy, CuPy, DLPack or __cuda_array_interface__)",
@@ -137,18 +150,25 @@ class Gate:
         )  # fmt: skip
 
     def _from_dlpack(self, name: str, value: Any) -> Array:
-        kind, index = value.__dlpack_device__()
+        kind, index = self._exported(name, value, lambda exporter: exporter.__dlpack_device__())
         if kind in (_DLPACK_CPU, _DLPACK_CUDA_HOST):
-            return self._exported(name, value, np.from_dlpack)
+            return self._as_given(self._exported(name, value, np.from_dlpack), value)
         if kind in (_DLPACK_CUDA, _DLPACK_CUDA_MANAGED):
-            return self._exported(name, value, _cupy(self.operation).from_dlpack)
+            return self._as_given(self._exported(name, value, _cupy(self.operation).from_dlpack), value)
         raise self.error(DeviceError, name, f"an array on DLPack device ({kind}, {index})", "the host or CUDA")
 
-    def _exported(self, name: str, value: Any, take: Callable[[Any], Array]) -> Array:
+    def _as_given(self, array: Array, given: Any) -> Array:
+        """Remember the user's own object, to hand that back if it is a result."""
+        self._given[id(array)] = given
+        return array
+
+    def _exported(self, name: str, value: Any, take: Callable[[Any], Any]) -> Any:
         """Share another library's memory; its own refusal (requires_grad, a dtype) becomes ours."""
         try:
             return take(value)
-        except (BufferError, RuntimeError, TypeError, ValueError, AttributeError) as refusal:
+        except Exception as refusal:
+            if type(refusal).__name__ == "CUDARuntimeError":  # CuPy's; its module may not be there to be named
+                raise DeviceError(f"{self.operation}: argument '{name}': the CUDA driver says {refusal}") from refusal
             raise self.error(
                 TypeError, name, f"a {type(value).__name__} that refuses to share its memory ({refusal})",
                 "an array without gradient of float32, float64 or an integer type",
@@ -157,20 +177,20 @@ class Gate:
 
     # --- what an array must be
 
-    def _check_dtype(self, name: str, array: Array, dtypes: Sequence[np.dtype]) -> None:
+    def _check_dtype(self, name: str, array: Array, dtypes: Sequence[np.dtype], fix: str) -> None:
         if array.dtype in dtypes:
             return
         wanted = " or ".join(dtype.name for dtype in dtypes)
         got = array.dtype.name if array.dtype.isnative else f"{array.dtype.name} in foreign byte order"
-        raise self.error(TypeError, name, got, wanted, f"use {name}.astype('{dtypes[0].name}')")
+        raise self.error(TypeError, name, got, wanted, fix)
 
-    def _check_shape(self, name: str, array: Array, dims: Dims | None) -> None:
+    def _check_shape(self, name: str, array: Array, dims: Dims | None, fix: str) -> None:
         if dims is not None:
             fits = len(dims) == array.ndim and all(
                 isinstance(want, str) or want == size for want, size in zip(dims, array.shape, strict=True)
             )
             if not fits:
-                raise self.error(ValueError, name, _shape_text(array.shape), f"shape {_shape_text(dims)}")
+                raise self.error(ValueError, name, _shape_text(array.shape), f"shape {_shape_text(dims)}", fix)
         if array.size == 0:
             raise self.error(ValueError, name, f"the empty shape {_shape_text(array.shape)}", "at least one element")
 
@@ -183,7 +203,10 @@ class Gate:
             if not array.flags.aligned:
                 raise self.error(ValueError, name, "misaligned memory", "aligned elements", f"use {name}.copy()")
             if writable and not array.flags.writeable:
-                raise self.error(ValueError, name, "a read-only array", "a writable one", f"use {name}.copy()")
+                # What arrives through an older DLPack is read-only, whatever its owner may do with it.
+                shared = id(array) in self._given
+                fix = f"pass it as a NumPy array, e.g. {name}.numpy()" if shared else f"use {name}.copy()"
+                raise self.error(ValueError, name, "a read-only array", "a writable one", fix)
 
     def _check_device(self, name: str, array: Array) -> None:
         device = "the host" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
@@ -211,14 +234,13 @@ class Gate:
     # --- allocation
 
     def _allocated(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        wanted = math.prod(shape) * dtype.itemsize
         try:
-            if not self.on_gpu:
-                return np.empty(shape, dtype)
-            cupy = _cupy(self.operation)
-            with cupy.cuda.Device(int(str(self._device).removeprefix("cuda:"))):
-                return cupy.empty(shape, dtype)
+            if wanted > sys.maxsize:
+                raise MemoryError
+            with self.context():
+                return (_cupy(self.operation) if self.on_gpu else np).empty(shape, dtype)
         except MemoryError as error:
-            wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             raise MemoryError(
                 f"{self.operation}: result '{name}' {_shape_text(shape)} of {dtype.name} needs {wanted:,} bytes, "
                 f"{_free_bytes(self.on_gpu):,} are free on {self._device}; use a smaller batch"

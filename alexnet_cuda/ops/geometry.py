@@ -6,7 +6,7 @@ Nothing else is needed, because a window that reaches past the bottom or right e
 
 from dataclasses import dataclass
 
-from .parameters import IntOrPair, pair
+from .parameters import IntOrPair, flag, pair
 
 Pad = IntOrPair | str
 
@@ -22,9 +22,10 @@ class Windows:
 
 
 def windows(
-    op: str, image: tuple[int, int], size: tuple[int, int], stride: IntOrPair, pad: Pad, ceil_mode: bool
-) -> Windows:
-    """Place windows of `size` (R, S) over an `image` (H, W).
+    op: str, image: tuple[int, int], size: tuple[int, int], stride: IntOrPair, pad: Pad, ceil_mode: bool,
+    *, size_name: str = "size",
+) -> Windows:  # fmt: skip
+    """Place windows of `size` (R, S) over an `image` (H, W). `size_name` is the argument that gave the size.
 
     `ceil_mode=False` gives `1 + floor((2*pad + H - R) / stride)` outputs, True rounds up as cuda-convnet does
     (layer.py:1004 of the released 2012 source). `"valid"` is pad 0; `"same"` gives `ceil(H / stride)` outputs and
@@ -39,33 +40,47 @@ def windows(
         pads = (0, 0)
     else:
         pads = pair(op, "pad", pad, minimum=0)
+    ceil_mode = flag(op, "ceil_mode", ceil_mode)
     axes = [
-        _axis(op, axis, image[i], size[i], strides[i], None if pad == "same" else pads[i], ceil_mode)
+        _Axis(op, size_name, axis, image[i], size[i], strides[i], None if pad == "same" else pads[i])
         for i, axis in enumerate(("height", "width"))
     ]
-    (top, p), (left, q) = axes
+    (top, p), (left, q) = (axis.place(ceil_mode) for axis in axes)
     return Windows(size=size, stride=strides, pad=(top, left), outputs=(p, q))
 
 
-def _axis(op: str, axis: str, image: int, size: int, stride: int, pad: int | None, ceil_mode: bool) -> tuple[int, int]:
-    """Leading pad and number of outputs along one axis; `pad=None` means "same"."""
-    if pad is None:
-        outputs = -(-image // stride)
-        pad = max((outputs - 1) * stride + size - image, 0) // 2
-    else:
-        span = 2 * pad + image - size
-        if span < 0:
-            raise ValueError(
-                f"{op}: a window of {axis} {size} is larger than the image of {axis} {image} with pad {pad} "
-                f"on both sides; use a smaller window or a pad of at least {-(-(size - image) // 2)}"
-            )
-        outputs = 1 + (-(-span // stride) if ceil_mode else span // stride)
-    last_start = (outputs - 1) * stride - pad
-    if pad >= size or last_start >= image:
-        which = "first" if pad >= size else "last"
-        fix = "a pad smaller than the window" if pad >= size else "a smaller stride or pad, or ceil_mode=False"
-        raise ValueError(
-            f"{op}: the {which} window along the {axis} ({size} long, stride {stride}, pad {pad}, image {image}) "
-            f"covers no pixel; use {fix}"
-        )
-    return pad, outputs
+@dataclass(frozen=True)
+class _Axis:
+    """Windows along one axis; pad None means "same"."""
+
+    op: str
+    size_name: str
+    axis: str
+    image: int
+    size: int
+    stride: int
+    pad: int | None
+
+    def place(self, ceil_mode: bool) -> tuple[int, int]:
+        """Leading pad and number of outputs."""
+        if self.pad is None:
+            outputs = -(-self.image // self.stride)
+            pad = max((outputs - 1) * self.stride + self.size - self.image, 0) // 2
+        else:
+            pad = self.pad
+            span = 2 * pad + self.image - self.size
+            if span < 0:
+                fix = f"a smaller window or a pad of at least {-(-(self.size - self.image) // 2)}"
+                raise self._error(f"a {self.axis} of {self.size}", f"at most {2 * pad + self.image}", fix)
+            outputs = 1 + (-(-span // self.stride) if ceil_mode else span // self.stride)
+        if pad >= self.size:
+            fix = "a pad smaller than the window"
+            raise self._error(f"a first window along the {self.axis} that covers no pixel", "one that does", fix)
+        if (outputs - 1) * self.stride - pad >= self.image:
+            fix = "a smaller stride or pad, or ceil_mode=False"
+            raise self._error(f"a last window along the {self.axis} that covers no pixel", "one that does", fix)
+        return pad, outputs
+
+    def _error(self, got: str, wanted: str, fix: str) -> ValueError:
+        placed = f"image {self.image}, window {self.size}, stride {self.stride}, pad {self.pad}"
+        return ValueError(f"{self.op}: argument '{self.size_name}': got {got}, wanted {wanted} ({placed}); use {fix}")

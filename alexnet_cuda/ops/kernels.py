@@ -4,7 +4,6 @@ Both are the same C++ sources through the same bindings; they differ in the modu
 the pointers point at. The gate has checked the arrays; C++ receives addresses, counts and a stream.
 """
 
-import importlib
 import sys
 from typing import Any
 
@@ -17,7 +16,10 @@ def load(name: str) -> "Kernels":
     """The compiled backend "emulated" or "cuda". Raises DeviceError with the reason when it cannot be used."""
     if name == "cuda" and (problem := config.cuda_problem()):
         raise DeviceError(problem)
-    return Kernels(importlib.import_module(f"alexnet_cuda._{name}"), name)
+    module, problem = config.load(f"_{name}")
+    if module is None:
+        raise DeviceError(f"the backend '{name}' is not there: {problem}")
+    return Kernels(module, name)
 
 
 class Kernels:

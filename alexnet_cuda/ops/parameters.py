@@ -6,7 +6,13 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 IntOrPair = int | Sequence[int]
+
+UINT32_MAX = (1 << 32) - 1
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+FLOAT32_SMALLEST = 2.0**-126  # of the normal ones; kernels may take what is smaller for 0
 
 
 def integer(op: str, name: str, value: Any, *, minimum: int, maximum: int | None = None) -> int:
@@ -47,13 +53,16 @@ def number(
     op: str, name: str, value: Any, *, above: float | None = None, minimum: float | None = None,
     maximum: float | None = None,
 ) -> float:  # fmt: skip
-    """A finite real number; `above` is an exclusive lower limit, the others are inclusive."""
+    """A real number that float32 can hold; `above` is an exclusive lower limit, the others are inclusive."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{op}: argument '{name}': got {value!r}, wanted a number")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
     wanted = None
-    if not math.isfinite(result):
-        wanted = "a finite number"
+    if not abs(result) <= FLOAT32_MAX:
+        wanted = "a finite number that float32 can hold"
     elif above is not None and not result > above:
         wanted = f"a number above {above:g}"
     elif minimum is not None and not result >= minimum:
@@ -72,3 +81,22 @@ def groups(op: str, value: Any, totals: dict[str, int]) -> int:
         if total % count:
             raise ValueError(f"{op}: argument 'groups': got {count}, wanted a divisor of the {total} {what}")
     return count
+
+
+def flag(op: str, name: str, value: Any) -> bool:
+    """True or False (NumPy's too); a string or an array would be taken for something it is not."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{op}: argument '{name}': got {value!r}, wanted True or False")
+    return bool(value)
+
+
+def dtype(op: str, name: str, value: Any, allowed: Sequence[np.dtype]) -> np.dtype:
+    """One of the dtypes allowed, given as a dtype, a type or a name."""
+    names = " or ".join(d.name for d in allowed)
+    try:
+        result = np.dtype(value)
+    except TypeError:
+        result = np.dtype(object)  # never allowed
+    if value is None or result not in allowed:  # NumPy takes None for float64
+        raise TypeError(f"{op}: argument '{name}': got {value!r}, wanted {names}")
+    return result

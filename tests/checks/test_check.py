@@ -69,6 +69,53 @@ def test_a_result_that_is_not_written_is_found(broken, poison):
     assert not alexnet_cuda.check("relu", case="three dimensions").passed
 
 
+def test_arguments_must_be_left_alone(broken):
+    def clears_its_argument(x, *, out):
+        reference.relu(x, out=out)
+        x[...] = 0
+
+    broken("relu", clears_its_argument)
+    report = alexnet_cuda.check("relu", case="three dimensions")
+    assert [row.message for row in report.failures] == ["changed its argument 'x'"] * 2
+
+    def clears_arg(dy, arg, **parameters):
+        arg[...] = 0
+        reference.max_pool_backward(dy, arg, **parameters)
+
+    broken("max_pool_backward", clears_arg)
+    assert not alexnet_cuda.check("max_pool_backward", case="primes").passed
+
+
+def test_writing_beside_the_result_is_found(broken):
+    def one_too_many(x, *, out):
+        reference.relu(x, out=out)
+        np.lib.stride_tricks.as_strided(out.reshape(-1), (out.size + 1,))[-1] = 0
+
+    broken("relu", one_too_many)
+    failures = alexnet_cuda.check("relu", case="three dimensions").failures
+    assert {row.message for row in failures} == {"wrote outside its result"}
+
+
+def test_an_exception_is_a_failure_of_its_case(broken):
+    def raises(x, *, out):
+        raise ValueError("operands could not be broadcast together")
+
+    broken("relu", raises)
+    report = alexnet_cuda.check("relu", "add", case="three dimensions")
+    assert {row.op for row in report.failures} == {"relu"}
+    assert "raised ValueError: operands could not be broadcast" in str(report.failures[0])
+    assert "again: alexnet-cuda check relu --case 'three dimensions'" in report.summary()
+
+
+def test_an_update_that_forgets_the_copy_is_found(broken):
+    def forgets(w, v, dw, *, w_bf16, **parameters):
+        reference.sgd_momentum(w, v, dw, w_bf16=None, **parameters)
+
+    broken("sgd_momentum", forgets)
+    failures = alexnet_cuda.check("sgd_momentum", case="powers of two").failures
+    assert {row.output for row in failures} == {"w_bf16"}
+
+
 def test_an_off_by_one_argmax_is_found(broken):
     def shifted(x, *, out, arg, **parameters):
         reference.max_pool(x, out=out, arg=arg, **parameters)
@@ -105,6 +152,7 @@ def test_missing_kernels_fail_only_when_they_were_asked_for(broken, monkeypatch)
         ((), {"dtype": "fp32"}, "unknown dtype 'fp32'; there are float32"),
         (("relu",), {"case": "prime"}, "unknown case 'prime'; there are"),
         (("relu",), {"seed": -1}, "'seed': got -1"),
+        (("relu",), {"backend": "emulated", "dtype": "float64"}, "computes in float32, got dtype 'float64'"),
     ],
 )
 def test_unknown_names_are_listed(names, options, says):

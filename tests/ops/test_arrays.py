@@ -11,6 +11,7 @@ from alexnet_cuda import DeviceError, ops
 
 X = np.zeros((4, 6, 5, 3), np.float32)
 W = np.zeros((4, 3, 3, 8), np.float32)
+PLAIN = {"stride": 1, "pad": 0, "groups": 1, "ceil_mode": False}
 
 
 class Exporter:
@@ -53,6 +54,38 @@ class TestKinds:
         with pytest.raises(TypeError, match="got a masked array"):
             ops.relu(np.ma.masked_array([1.0, 2.0], [0, 1]))
 
+    def test_exporters_of_the_older_protocol_can_be_read_and_say_how_to_be_written(self):
+        class Older(Exporter):
+            def __dlpack__(self, stream=None):
+                return self._array.__dlpack__()
+
+        x = np.array([-1.0, 2.0], np.float32)
+        np.testing.assert_array_equal(ops.relu(Older(x)), [0, 2])
+        with pytest.raises(
+            ValueError, match=r"'out': got a read-only array, .* pass it as a NumPy array, e.g. out.numpy"
+        ):
+            ops.relu(x, out=Older(np.zeros(2, np.float32)))
+
+    def test_a_matrix_computes_as_an_array_and_comes_back_as_itself(self):
+        with pytest.warns(PendingDeprecationWarning):
+            x, out = np.matrix([[1.0, -2.0]], np.float32), np.matrix([[0.0, 0.0]], np.float32)
+        assert type(ops.relu(x)) is np.ndarray
+        assert ops.relu(x, out=out) is out
+        assert out.tolist() == [[1, 0]]
+
+    @pytest.mark.parametrize("value", (np.ndarray, Exporter))
+    def test_a_class_is_no_array(self, value):
+        with pytest.raises(TypeError, match="got a type, wanted an array"):
+            ops.relu(value)
+
+    def test_an_exporter_on_no_device_is_quoted(self):
+        class Meta(Exporter):
+            def __dlpack_device__(self):
+                raise ValueError("Unknown device type meta for Dlpack")
+
+        with pytest.raises(TypeError, match="refuses to share its memory .*device type meta"):
+            ops.relu(Meta(X))
+
     def test_an_exporter_that_refuses_is_quoted(self):
         refusal = BufferError("Can't export tensors that require gradient")
         with pytest.raises(TypeError, match="refuses to share its memory .*require gradient.*detach"):
@@ -91,7 +124,7 @@ class TestDtypes:
         x, w = X.astype(ml_dtypes.bfloat16), W.astype(ml_dtypes.bfloat16)
         y = ops.conv2d(x, w, np.zeros(8, np.float32))
         assert y.dtype == ml_dtypes.bfloat16
-        assert ops.conv2d_wgrad(x, y, w.shape).dtype == np.float32
+        assert ops.conv2d_wgrad(x, y, w.shape, **PLAIN).dtype == np.float32
         assert ops.bias_grad(y).dtype == np.float32
         with pytest.raises(TypeError, match="'b': got bfloat16, wanted float32"):
             ops.conv2d(x, w, np.zeros(8, ml_dtypes.bfloat16))
@@ -99,7 +132,7 @@ class TestDtypes:
     def test_gemm_may_widen_its_result(self):
         a = np.ones((2, 2), ml_dtypes.bfloat16)
         assert ops.gemm(a, a, out_dtype=np.float32).dtype == np.float32
-        with pytest.raises(TypeError, match="'out_dtype': got float64, wanted float32"):
+        with pytest.raises(TypeError, match="'out_dtype': got <class 'numpy.float64'>, wanted float32"):
             ops.gemm(a.astype(np.float32), a.astype(np.float32), out_dtype=np.float64)
 
 
@@ -111,10 +144,12 @@ class TestShapes:
     def test_sizes_that_follow_from_other_arguments(self):
         with pytest.raises(ValueError, match=r"'b': got \[7\], wanted shape \[8\]"):
             ops.conv2d(X, W, np.zeros(7, np.float32))
-        with pytest.raises(ValueError, match=r"filters of 4 channels do not fit 4 image channels in 2 group"):
+        with pytest.raises(
+            ValueError, match=r"'w': got shape \[4, 3, 3, 8\], wanted \[2, 3, 3, 8\] for 4 image channels in 2"
+        ):
             ops.conv2d(X, W, groups=2)
-        with pytest.raises(ValueError, match=r"'dy': got shape \[8, 4, 4, 3\], wanted shape \[8, 4, 3, 3\]"):
-            ops.conv2d_dgrad(np.zeros((8, 4, 4, 3), np.float32), W, X.shape)
+        with pytest.raises(ValueError, match=r"'dy': got \[8, 4, 4, 3\], wanted shape \[8, 4, 3, 3\]"):
+            ops.conv2d_dgrad(np.zeros((8, 4, 4, 3), np.float32), W, X.shape, **PLAIN)
         with pytest.raises(ValueError, match=r"'b': got shape \[4, 2\], wanted \[3, N\] to follow a"):
             ops.gemm(np.zeros((2, 3), np.float32), np.zeros((4, 2), np.float32))
 
@@ -133,7 +168,7 @@ class TestShapes:
     @pytest.mark.parametrize("x_shape", ((4, 6, 5), (4, 6, 0, 3), "x", (4, 6, 5.0, 3)))
     def test_shapes_as_arguments(self, x_shape):
         with pytest.raises((ValueError, TypeError), match="'x_shape"):
-            ops.conv2d_dgrad(np.zeros((8, 4, 3, 3), np.float32), W, x_shape)
+            ops.conv2d_dgrad(np.zeros((8, 4, 3, 3), np.float32), W, x_shape, **PLAIN)
 
 
 class TestMemory:
@@ -206,6 +241,11 @@ class TestMemory:
             ops.bias_grad(X, workspace=np.zeros(4, np.float32))
         assert ops.bias_grad(X, workspace=np.zeros(4, np.uint8)).shape == (4,)
 
+    def test_results_larger_than_any_memory(self):
+        dy = np.ones((1, 1, 1, 1), np.float32)
+        with pytest.raises(MemoryError, match="needs 4,000,000,000,000,000,000,000,000 bytes"):
+            ops.avg_pool_backward(dy, (1, 10**12, 10**12, 1), size=(10**12, 10**12), stride=1, pad=0, ceil_mode=False)
+
     def test_results_too_large_for_memory(self, monkeypatch):
         def full(shape, dtype):
             raise MemoryError
@@ -237,12 +277,93 @@ class TestAugment:
             ({"mean": np.zeros(4, np.float32)}, ValueError, r"'mean': got shape \[4\], wanted shape \[3\] or a mean"),
             ({"mean": np.zeros((5, 5, 3), np.float32)}, ValueError, r"a mean image of at least \[6, 6, 3\]"),
             ({"color_shift": np.zeros((2, 3))}, TypeError, "'color_shift': got float64, wanted float32"),
-            ({"dtype": np.int32}, TypeError, "'dtype': got int32"),
+            (
+                {"dtype": np.int32},
+                TypeError,
+                "'dtype': got <class 'numpy.int32'>, wanted float32 or bfloat16 or float64",
+            ),
         ],
     )
     def test_bad_arguments(self, change, error, says):
         with pytest.raises(error, match=says):
             ops.augment(**{**self.GOOD, **change})
+
+
+class TestFlagsAndNumbers:
+    """What Python would quietly take for true, or float32 for infinity, is refused before a result is touched."""
+
+    OUT = np.full((8, 4, 3, 3), 7, np.float32)
+
+    @pytest.mark.parametrize("flag", ("relu", "ceil_mode"))
+    @pytest.mark.parametrize("value", ("false", 1, None, np.array([True, False])))
+    def test_flags(self, flag, value):
+        with pytest.raises(TypeError, match=f"'{flag}': got .*, wanted True or False"):
+            ops.conv2d(X, W, **{flag: value}, out=self.OUT)
+        assert (self.OUT == 7).all()
+
+    def test_numpys_booleans_are_flags(self):
+        assert ops.conv2d(X, W, relu=np.bool_(True)).shape == (8, 4, 3, 3)
+
+    @pytest.mark.parametrize("value", (1e39, 10**400, float("inf"), float("nan")))
+    def test_numbers_beyond_float32(self, value):
+        w = np.ones(3, np.float32)
+        with pytest.raises(ValueError, match="'lr': got .*, wanted a finite number that float32 can hold"):
+            ops.sgd_momentum(w, w.copy(), w.copy(), lr=value, momentum=0, weight_decay=0)
+        with pytest.raises(ValueError, match="'lr_scale'"):
+            ops.step_state(0, value)
+        assert (w == 1).all()
+
+    def test_integers_are_no_strings_or_floats(self):
+        for bad in (1.0, "1", None, np.float32(1)):
+            with pytest.raises(TypeError, match="'groups': got .*, wanted an integer"):
+                ops.conv2d(X, W, groups=bad)
+        assert ops.conv2d(X, W, groups=np.int64(1)).shape == (8, 4, 3, 3)
+
+
+class TestPools:
+    def test_min_pool_is_checked_as_max_pool_is(self):
+        x = np.ones((1, 4, 4, 2), np.float32)
+        arg = np.zeros(x.shape, np.uint8)
+        with pytest.raises(ValueError, match="min_pool: argument 'out': got memory that overlaps 'x'"):
+            ops.min_pool(x, size=1, stride=1, out=(x, arg))
+        out = Exporter(np.zeros((1, 2, 2, 2), np.float32))
+        y, _ = ops.min_pool(x, size=2, out=(out, np.zeros((1, 2, 2, 2), np.uint8)))
+        assert y is out
+        assert (out._array == 1).all()
+        with pytest.raises(TypeError, match="global_avg_pool: argument 'x'"):
+            ops.global_avg_pool([1.0])
+
+    def test_positions_that_no_window_has(self):
+        dy = np.ones((1, 1, 1, 1), np.float32)
+        with pytest.raises(ValueError, match="'arg': got 9, wanted positions up to 8, as max_pool returned them"):
+            ops.max_pool_backward(
+                dy, np.full(dy.shape, 9, np.uint8), (1, 3, 3, 1), size=3, stride=2, pad=0, ceil_mode=False
+            )
+
+
+class TestUpdate:
+    def test_the_bfloat16_copy(self):
+        w, v, dw = (np.array(values, np.float32) for values in ([1.001, -3], [0, 0], [0.5, 0.25]))
+        copy = np.zeros(2, ml_dtypes.bfloat16)
+        ops.sgd_momentum(w, v, dw, lr=0.1, momentum=0.9, weight_decay=0.01, w_bf16=copy)
+        np.testing.assert_array_equal(copy, w.astype(ml_dtypes.bfloat16))
+        with pytest.raises(TypeError, match="'w_bf16': got float32, wanted bfloat16"):
+            ops.sgd_momentum(w, v, dw, lr=0.1, momentum=0.9, weight_decay=0, w_bf16=np.zeros(2, np.float32))
+        with pytest.raises(ValueError, match="'w_bf16': got memory that overlaps 'w'"):
+            overlapping = w.view(ml_dtypes.bfloat16)[:2]
+            ops.sgd_momentum(w, v, dw, lr=0.1, momentum=0.9, weight_decay=0, w_bf16=overlapping)
+
+
+def test_infinity_and_nan_are_no_errors_whatever_the_caller_thinks_of_them():
+    x = np.array([[1e38, np.inf], [-np.inf, np.nan]], np.float32)
+    for backend in ("reference", "cpu"):
+        with ops.backend(backend), np.errstate(all="raise"):
+            ops.gemm(x, x)
+            ops.sigmoid(x)
+            ops.softmax(x)
+            ops.lrn(x.reshape(2, 1, 1, 2), alpha=1e30)
+            ops.conv2d(x.reshape(1, 2, 2, 1), x.reshape(1, 2, 2, 1), relu=True)
+            ops.max_pool(x.reshape(1, 2, 2, 1), size=1)
 
 
 class TestLayout:
@@ -261,7 +382,7 @@ class TestLrn:
         "change, says",
         [
             ({"size": 0}, "'size': got 0"),
-            ({"k": 0.0}, "'k': got 0.0, wanted a number above 0"),
+            ({"k": 0.0}, "'k': got 0.0, wanted at least"),
             ({"alpha": -1}, "'alpha'"),
         ],
     )

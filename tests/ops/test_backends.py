@@ -105,6 +105,12 @@ class TestRegistry:
         with pytest.raises(DeviceError, match="fix: "):
             backends.load("cuda")
 
+    @pytest.mark.parametrize("name", ("emulated", "cuda"))
+    def test_a_package_that_is_not_compiled_says_so(self, name, monkeypatch):
+        monkeypatch.setattr(config, "load", lambda module: (None, "the package is not compiled; fix: pip install ."))
+        with pytest.raises(DeviceError, match="the package is not compiled; fix: pip install ."):
+            backends.load.__wrapped__(name)
+
 
 class TestWorkspace:
     def test_numpy_needs_none(self):

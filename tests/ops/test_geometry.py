@@ -61,16 +61,25 @@ def test_every_small_geometry_agrees_with_the_oracle_also_on_what_is_refused():
 @pytest.mark.parametrize(
     "parameters, error, says",
     [
-        ({"size": (4, 3)}, ValueError, "larger than the image of height 3 with pad 0 .* pad of at least 1"),
+        (
+            {"size": (4, 3)},
+            ValueError,
+            "'size': got a height of 4, wanted at most 3 .* a smaller window or a pad of at least 1",
+        ),
         ({"stride": 0}, ValueError, "'stride': got 0, wanted at least 1"),
         ({"stride": (1, 0)}, ValueError, "'stride': got 0"),
         ({"stride": 1.5}, TypeError, "'stride': got 1.5, wanted an integer"),
         ({"stride": True}, TypeError, "'stride': got True"),
+        ({"ceil_mode": 1}, TypeError, "'ceil_mode': got 1, wanted True or False"),
         ({"stride": (1, 2, 3)}, ValueError, r"'stride': got \(1, 2, 3\), wanted one integer or a"),
         ({"pad": -1}, ValueError, "'pad': got -1, wanted at least 0"),
         ({"pad": "full"}, ValueError, "'pad': got 'full', wanted an integer, a pair, 'valid' or 'same'"),
-        ({"pad": 3}, ValueError, "first window along the height .* covers no pixel; use a pad smaller"),
-        ({"size": (1, 1), "stride": 3, "ceil_mode": True, "image": (4, 5)}, ValueError, "last window along the width"),
+        ({"pad": 3}, ValueError, "got a first window along the height that covers no pixel, .* use a pad smaller"),
+        (
+            {"size": (1, 1), "stride": 3, "ceil_mode": True, "image": (4, 5)},
+            ValueError,
+            "got a last window along the width that covers no pixel, .* use a smaller stride",
+        ),
     ],
 )
 def test_bad_geometry_says_what_is_wrong(parameters, error, says):

@@ -7,6 +7,7 @@ from alexnet_cuda import ops
 from alexnet_cuda.ops import backends
 
 NAN = np.float32(np.nan)
+PLAIN = {"stride": 1, "pad": 0, "groups": 1, "ceil_mode": False}
 
 
 @pytest.fixture(params=("reference", "cpu", "emulated"), autouse=True)
@@ -36,7 +37,7 @@ def test_fused_relu(backend):
     assert np.isnan(y[:, 0, 0, 1]).all()
     assert np.isnan(y).sum() == 3
     assert np.isnan(ops.gemm(np.full((1, 1), NAN), np.ones((1, 1), np.float32), relu=True))
-    dx = ops.conv2d_dgrad(y, np.ones((1, 1, 1, 3), np.float32), x.shape, relu_y=np.full(x.shape, NAN))
+    dx = ops.conv2d_dgrad(y, np.ones((1, 1, 1, 3), np.float32), x.shape, **PLAIN, relu_y=np.full(x.shape, NAN))
     assert np.isnan(dx[0, 0, 0, 1])
     assert (dx[0, 1] == 0).all()
 
@@ -64,7 +65,9 @@ def test_max_pool_of_minus_infinity_points_at_a_pixel(backend):
 def test_max_pool_backward_selects_and_does_not_multiply(backend):
     supported(backend, "max_pool_backward")
     dy = np.full((1, 1, 1, 1), np.inf, np.float32)
-    dx = ops.max_pool_backward(dy, np.full(dy.shape, 3, np.uint8), (1, 2, 2, 1), size=2)
+    dx = ops.max_pool_backward(
+        dy, np.full(dy.shape, 3, np.uint8), (1, 2, 2, 1), size=2, stride=2, pad=0, ceil_mode=False
+    )
     assert dx.ravel().tolist() == [0, 0, 0, np.inf]
 
 
@@ -73,6 +76,6 @@ def test_normalisation(backend, name):
     supported(backend, name)
     x = np.ones((5, 5, 5, 2), np.float32)
     x[2, 2, 2, 0] = NAN
-    y = getattr(ops, name)(x, size=3, alpha=0.1)
+    y = getattr(ops, name)(x, size=3, alpha=0.1, beta=0.75, k=1.0)
     assert np.isnan(y[2, 2, 2, 0])
     assert np.isnan(y).sum() == (3 if name == "lrn" else 9)

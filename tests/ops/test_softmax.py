@@ -73,8 +73,28 @@ def test_minus_infinity_is_a_class_ruled_out():
     loss, correct, _ = loss_of([[-np.inf, 0], [0, 0]], [1, 0], topk=(1,))
     assert loss == pytest.approx(np.log(2) / 2)
     assert correct.tolist() == [2]
-    with pytest.raises(ValueError, match="-inf for the label"):
+    with pytest.raises(ValueError, match=r"got -inf at \[class 0, image 0\], which is its label, wanted a finite loss"):
         loss_of([[-np.inf], [0]], [0])
+
+
+@pytest.mark.parametrize("state", (None, "given"))
+def test_what_stands_in_padding_is_never_looked_at(state):
+    logits = np.zeros((3, 3))
+    logits[:, 1] = [np.nan, np.inf, -np.inf]
+    state = state and ops.step_state()
+    loss, correct, dlogits = loss_of(logits, [0, -1, 0], topk=(1,), state=state)
+    assert loss == pytest.approx(np.log(3))
+    assert correct.tolist() == [2]
+    assert (dlogits[:, 1] == 0).all()
+    assert np.isfinite(dlogits).all()
+    assert state is None or state[1] == 1
+
+
+def test_losses_whose_sum_overflows():
+    with pytest.raises(ValueError, match="got losses whose sum overflows, wanted a finite loss"):
+        loss_of([[2e38] * 2, [0] * 2], [1, 1])
+    with pytest.raises(ValueError, match=r"got -3.0000000054977558e\+38 at \[class 1, image 0\], which is its label"):
+        loss_of([[3e38], [-3e38]], [1])
 
 
 def test_with_a_state_a_bad_loss_clears_ok_and_nan_counts_as_wrong():
@@ -102,8 +122,9 @@ def test_with_a_state_a_good_loss_leaves_ok():
     [
         ({"labels": np.zeros(2, np.int64)}, TypeError, "'labels': got int64, wanted int32; use labels.astype"),
         ({"labels": np.zeros(3, np.int32)}, ValueError, r"'labels': got \[3\], wanted shape \[2\]"),
-        ({"topk": ()}, TypeError, "'topk': got ()"),
-        ({"topk": 5}, TypeError, "'topk': got 5, wanted a sequence"),
+        ({"topk": ()}, ValueError, "'topk': got \\(\\), wanted a tuple of integers"),
+        ({"topk": 5}, TypeError, "'topk': got 5, wanted a tuple of integers"),
+        ({"topk": None}, TypeError, "'topk': got None, wanted a tuple of integers"),
         ({"topk": (0,)}, ValueError, "'topk': got 0, wanted at least 1"),
         ({"out": np.zeros(3)}, TypeError, "'out': got a ndarray, wanted a tuple"),
         ({"state": np.zeros(3, np.float32)}, TypeError, "'state': got float32, wanted uint32"),

@@ -7,14 +7,16 @@ import numpy as np
 
 from ... import ops
 from ...ops import geometry
+from ...ops.parameters import IntOrPair
 from ..table import Arguments, Operation, absolute, sample
-
-IntOrPair = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
 class ConvCase:
-    """x is (C, H, W, N), w is (C/groups, R, S, K)."""
+    """x is (C, H, W, N), w is (C/groups, R, S, K).
+
+    bias and relu belong to the forward pass; relu_below says that the data gradient is masked by the ReLU that made x.
+    """
 
     name: str
     x: tuple[int, int, int, int]
@@ -23,6 +25,9 @@ class ConvCase:
     pad: IntOrPair | str = 0
     groups: int = 1
     ceil_mode: bool = False
+    bias: bool = True
+    relu: bool = False
+    relu_below: bool = False
 
     @property
     def window_parameters(self) -> dict[str, Any]:
@@ -42,10 +47,10 @@ class ConvCase:
 # Two towers stand in one tensor, as one device holds them: conv2, conv4 and conv5 have two groups.
 ALEXNET = (
     ConvCase("alexnet_2012 conv1", (3, 224, 224, 2), (3, 11, 11, 96), stride=4, ceil_mode=True),
-    ConvCase("alexnet_2012 conv2", (96, 27, 27, 2), (48, 5, 5, 256), pad=2, groups=2),
-    ConvCase("alexnet_2012 conv3", (256, 13, 13, 3), (256, 3, 3, 384), pad=1),
-    ConvCase("alexnet_2012 conv4", (384, 13, 13, 3), (192, 3, 3, 384), pad=1, groups=2),
-    ConvCase("alexnet_2012 conv5", (384, 13, 13, 3), (192, 3, 3, 256), pad=1, groups=2),
+    ConvCase("alexnet_2012 conv2", (96, 27, 27, 2), (48, 5, 5, 256), pad=2, groups=2, relu=True, relu_below=True),
+    ConvCase("alexnet_2012 conv3", (256, 13, 13, 3), (256, 3, 3, 384), pad=1, relu=True),
+    ConvCase("alexnet_2012 conv4", (384, 13, 13, 3), (192, 3, 3, 384), pad=1, groups=2, relu=True, relu_below=True),
+    ConvCase("alexnet_2012 conv5", (384, 13, 13, 3), (192, 3, 3, 256), pad=1, groups=2, relu_below=True),
     ConvCase("alexnet_textbook conv1", (3, 227, 227, 1), (3, 11, 11, 96), stride=4),
     ConvCase("alexnet_textbook conv2", (96, 27, 27, 1), (96, 5, 5, 256), pad=2),
     ConvCase("alexnet_torchvision conv1", (3, 224, 224, 1), (3, 11, 11, 64), stride=4, pad=2),
@@ -53,7 +58,9 @@ ALEXNET = (
 
 SHAPES = (
     ConvCase("one of everything", (1, 1, 1, 1), (1, 1, 1, 1)),
-    ConvCase("1x1 filter", (5, 4, 3, 2), (5, 1, 1, 7)),
+    ConvCase("1x1 filter", (5, 4, 3, 2), (5, 1, 1, 7), bias=False),
+    ConvCase("relu behind and below", (3, 5, 4, 3), (3, 3, 3, 5), pad=1, relu=True, relu_below=True),
+    ConvCase("relu without bias", (3, 5, 4, 3), (3, 3, 3, 5), pad=1, bias=False, relu=True),
     ConvCase("filter as large as the image", (3, 5, 7, 2), (3, 5, 7, 4)),
     ConvCase("rectangular image and filter", (4, 9, 6, 3), (4, 3, 2, 5)),
     ConvCase("row filter, column pad", (3, 4, 8, 2), (3, 1, 5, 6), pad=(0, 2)),
@@ -70,7 +77,7 @@ SHAPES = (
     ConvCase("two groups", (6, 5, 5, 3), (3, 3, 3, 8), pad=1, groups=2),
     ConvCase("three groups of one filter", (6, 4, 4, 2), (2, 3, 3, 3), pad=1, groups=3),
     ConvCase("one channel a group", (7, 5, 4, 3), (1, 3, 3, 14), pad=1, groups=7),
-    ConvCase("primes", (7, 13, 11, 17), (7, 5, 3, 19), stride=2, pad=(2, 1)),
+    ConvCase("primes", (7, 13, 11, 17), (7, 5, 3, 19), stride=2, pad=(2, 1), relu=True, relu_below=True),
     ConvCase("11x11 stride 4", (3, 31, 27, 5), (3, 11, 11, 13), stride=4, ceil_mode=True),
     ConvCase("5x5 two groups", (8, 9, 9, 6), (4, 5, 5, 12), pad=2, groups=2),
     ConvCase("many channels", (65, 4, 4, 3), (65, 3, 3, 33), pad=1),
@@ -78,7 +85,7 @@ SHAPES = (
 
 # Around the widths of lanes and tiles, for the axes that kernels split.
 BATCHES = tuple(
-    ConvCase(f"batch of {n}", (3, 5, 6, n), (3, 3, 3, 4), pad=1)
+    ConvCase(f"batch of {n}", (3, 5, 6, n), (3, 3, 3, 4), pad=1, relu=n % 2 == 0, relu_below=n % 2 == 0)
     for n in (1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 256, 257)
 )
 FILTERS = tuple(
@@ -88,17 +95,33 @@ FILTERS = tuple(
 CASES = (*SHAPES, *BATCHES, *FILTERS, *ALEXNET)
 
 
+@dataclass(frozen=True)
+class MatrixCase:
+    """dy of a fully connected layer, [K, N]."""
+
+    name: str
+    y: tuple[int, int]
+
+
+MATRICES = (
+    MatrixCase("matrix of one", (1, 1)),
+    MatrixCase("matrix of primes", (131, 37)),
+    *(MatrixCase(f"matrix, batch of {n}", (17, n)) for n in (31, 32, 33, 127, 128, 129, 257)),
+    MatrixCase("alexnet_2012 fc6", (4096, 3)),
+)
+
+
 def _draw_conv2d(case: ConvCase, rng: np.random.Generator, values: str) -> Arguments:
     return Arguments(
         values={"x": sample(rng, case.x, values), "w": sample(rng, case.w, values)},
-        sums={"b": sample(rng, case.w[3:], values)},
-        fixed={**case.window_parameters, "relu": bool(rng.integers(2))},
+        sums={"b": sample(rng, case.w[3:], values)} if case.bias else {},
+        fixed={**case.window_parameters, "relu": case.relu},
     )
 
 
 def _draw_dgrad(case: ConvCase, rng: np.random.Generator, values: str) -> Arguments:
     arrays = {"dy": sample(rng, case.y, values), "w": sample(rng, case.w, values)}
-    if rng.integers(2):
+    if case.relu_below:
         arrays["relu_y"] = np.maximum(sample(rng, case.x, values), 0)
     return Arguments(values=arrays, fixed={**case.window_parameters, "x_shape": case.x})
 
@@ -110,9 +133,8 @@ def _draw_wgrad(case: ConvCase, rng: np.random.Generator, values: str) -> Argume
     )
 
 
-def _draw_bias_grad(case: ConvCase, rng: np.random.Generator, values: str) -> Arguments:
-    dy = sample(rng, case.y, values)
-    return Arguments(values={"dy": dy if rng.integers(2) else dy[:, 0, 0]})
+def _draw_bias_grad(case: ConvCase | MatrixCase, rng: np.random.Generator, values: str) -> Arguments:
+    return Arguments(values={"dy": sample(rng, case.y, values)})
 
 
 OPERATIONS = (
@@ -139,13 +161,15 @@ OPERATIONS = (
         _draw_wgrad,
         terms=lambda a: a["dy"][0].size,
         scale=lambda a: ops.conv2d_wgrad(**absolute(a, "x", "dy")),
+        sums=("dw",),
     ),
     Operation(
         "bias_grad",
         ("db",),
-        CASES,
+        (*CASES, *MATRICES),
         _draw_bias_grad,
         terms=lambda a: a["dy"][0].size,
         scale=lambda a: ops.bias_grad(**absolute(a, "dy")),
+        sums=("db",),
     ),
 )

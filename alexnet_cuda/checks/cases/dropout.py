@@ -1,5 +1,6 @@
 """Cases of dropout: the mask is exact on every backend, whatever part of the layer a shard holds."""
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -49,7 +50,8 @@ def _operation(name: str, array: str) -> Operation:
         draw,
         terms=lambda a: 2,  # the scale 1 / keep, and the product
         scale=lambda a: getattr(ops, name)(**absolute(a, array)),
-        exact_on_integers=False,  # 1 / keep is not a float32 in general
+        # 1 / keep is a number that float32 holds only where keep is a power of two
+        exact_on_integers=lambda a: not a["inverted"] or math.frexp(a["keep"])[0] == 0.5,
     )
 
 

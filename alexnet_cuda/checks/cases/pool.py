@@ -7,10 +7,8 @@ import numpy as np
 
 from ... import ops
 from ...ops import geometry
-from ...ops.parameters import pair
+from ...ops.parameters import IntOrPair, pair
 from ..table import Arguments, Operation, absolute, sample
-
-IntOrPair = int | tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...ops.arrays import BFLOAT16
 from ..table import Arguments, Operation, sample
 
 
@@ -40,35 +41,36 @@ def _draw(case: UpdateCase, rng: np.random.Generator, values: str) -> Arguments:
         state = ops.step_state(7, case.lr_scale)
         state[1] = case.ok
     fixed = {"lr": case.lr, "momentum": case.momentum, "weight_decay": case.weight_decay, "state": state}
+    fixed["w_bf16"] = np.zeros(case.shape, BFLOAT16)
     return Arguments(sums={name: sample(rng, case.shape, values) for name in ("w", "v", "dw")}, values={}, fixed=fixed)
 
 
-def _call(**kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
-    """In place on the weights; the results are what it leaves behind."""
-    w, v = kwargs["w"].copy(), kwargs["v"].copy()
-    ops.sgd_momentum(**{**kwargs, "w": w, "v": v})
-    return w, v
-
-
-def _scale(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _scale(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lr = a["lr"]
     if a["state"] is not None:
         lr = lr * float(a["state"][2:].view(np.float32)[0]) * float(a["state"][1])
         if not a["state"][1]:
-            return np.zeros_like(a["w"]), np.zeros_like(a["w"])
+            return (np.zeros_like(a["w"]),) * 3
     step = a["momentum"] * np.abs(a["v"]) + lr * (a["weight_decay"] * np.abs(a["w"]) + np.abs(a["dw"]))
-    return np.abs(a["w"]) + step, step
+    w = np.abs(a["w"]) + step
+    # The reference's copy is rounded to bfloat16 as well: half a digit more, in units of 4 * 2^-24 * sqrt(terms).
+    return w, step, w * (1 + 2.0**-8 / 2.0**-21)
+
+
+def _is_exact(a: dict[str, Any]) -> bool:
+    """Whether all rates are fractions of a few bits, so that no product of a small integer is rounded."""
+    return all(a[name].as_integer_ratio()[1] <= 1024 for name in ("lr", "momentum", "weight_decay"))
 
 
 OPERATIONS = (
     Operation(
         "sgd_momentum",
-        ("w", "v"),
+        ("w", "v", "w_bf16"),
         CASES,
         _draw,
         terms=lambda a: 4,  # three products and their constants, one sum
         scale=_scale,
-        exact_on_integers=False,
-        call=_call,
+        exact_on_integers=_is_exact,
+        in_place=("w", "v", "w_bf16"),
     ),
 )

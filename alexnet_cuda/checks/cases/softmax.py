@@ -82,5 +82,6 @@ OPERATIONS = (
         terms=lambda a: sum(a["logits"].shape) + 2 * FUNCTION_ROUNDINGS,
         scale=_loss_scales,
         exact_on_integers=False,
+        sums=("loss",),
     ),
 )

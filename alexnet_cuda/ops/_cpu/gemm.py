@@ -15,7 +15,7 @@ def gemm(
     b = (b.T if trans_b else b).astype(dtype, copy=False)
     in_place = out.dtype == dtype and beta == 0
     M, K = a.shape
-    most_rows = M if in_place and a.dtype == dtype else max(8 * CHUNK // max(K, b.shape[1]), 64)
+    most_rows = M if in_place and a.dtype == dtype else max(16 * CHUNK // max(K, b.shape[1]), 64)
     scratch = Scratch()
     for rows in even(M, most_rows):
         c = out[rows] if in_place else scratch.take("c", out[rows].shape, dtype)

@@ -18,11 +18,11 @@ Shape = tuple[int, ...]
 Index = tuple[slice, ...]
 
 
-class Windows(Protocol):
+class Neighbours(Protocol):
     """`size` neighbours from `size // 2` before an element on; mirrored, from as many after it back."""
 
     def bordered(self, shape: Shape) -> Shape:
-        """Shape of a chunk together with a border that makes room for whole windows."""
+        """Shape of a chunk together with a border that has room for the neighbours of every element."""
 
     def centre(self, shape: Shape, mirrored: bool) -> Index:
         """Where the chunk lies within its border."""
@@ -66,9 +66,9 @@ class AcrossMap:
         row = bordered.shape[2] * N
         columns = scratch.take("columns", (bordered.size - (self.size - 1) * row,), bordered.dtype)
         _sum_shifted(bordered.reshape(-1), row, self.size, columns)
-        squares = scratch.take("squares", bordered.shape, bordered.dtype)
-        _sum_shifted(columns, N, self.size, squares.reshape(-1)[: columns.size - (self.size - 1) * N])
-        np.copyto(out, squares[:, :H, :W])
+        sums = scratch.take("sums", bordered.shape, bordered.dtype)
+        _sum_shifted(columns, N, self.size, sums.reshape(-1)[: columns.size - (self.size - 1) * N])
+        np.copyto(out, sums[:, :H, :W])
 
 
 def _middle(size: int, length: int, mirrored: bool) -> slice:
@@ -127,32 +127,32 @@ def _map_chunks(shape: Shape) -> Iterable[Index]:
 
 
 def _forward(
-    x: np.ndarray, windows: Windows, chunks: Iterable[Index], alpha: float, beta: float, k: float, out: np.ndarray
+    x: np.ndarray, neighbours: Neighbours, chunks: Iterable[Index], alpha: float, beta: float, k: float, out: np.ndarray
 ) -> None:
     def work(chunk: Index, scratch: Scratch) -> None:
         xs = scratch.wide("x", x[chunk])
-        scale = _scale(xs, windows, alpha, k, scratch)
+        scale = _scale(xs, neighbours, alpha, k, scratch)
         np.divide(xs, _power(scale, beta, scratch), out=out[chunk])
 
     parallel.run(work, chunks)
 
 
 def _backward(
-    x: np.ndarray, dy: np.ndarray, windows: Windows, chunks: Iterable[Index],
+    x: np.ndarray, dy: np.ndarray, neighbours: Neighbours, chunks: Iterable[Index],
     alpha: float, beta: float, k: float, out: np.ndarray,
 ) -> None:  # fmt: skip
     """dx_i = dy_i * scale_i^-beta - 2*alpha*beta * x_i * sum over j that see i of dy_j * x_j * scale_j^(-beta-1)."""
 
     def work(chunk: Index, scratch: Scratch) -> None:
         xs, dys = scratch.wide("x", x[chunk]), scratch.wide("dy", dy[chunk])
-        scale = _scale(xs, windows, alpha, k, scratch)
+        scale = _scale(xs, neighbours, alpha, k, scratch)
         power = _power(scale, beta, scratch)
         direct = np.divide(dys, power, out=power)
-        bordered, centre = _bordered(xs, windows, True, scratch)
+        bordered, centre = _bordered(xs, neighbours, True, scratch)
         np.multiply(direct, xs, out=centre)
         centre /= scale
         shared = scale  # whose values are spent
-        windows.sum(bordered, shared, scratch)
+        neighbours.sum(bordered, shared, scratch)
         shared *= xs
         shared *= 2 * alpha * beta
         np.subtract(direct, shared, out=out[chunk])
@@ -160,10 +160,10 @@ def _backward(
     parallel.run(work, chunks)
 
 
-def _bordered(x: np.ndarray, windows: Windows, mirrored: bool, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
+def _bordered(x: np.ndarray, neighbours: Neighbours, mirrored: bool, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
     """An array with a border of zeros, and the view of its centre, whose values are still to be written."""
-    bordered = scratch.take("bordered", windows.bordered(x.shape), x.dtype)
-    centre = windows.centre(x.shape, mirrored)
+    bordered = scratch.take("bordered", neighbours.bordered(x.shape), x.dtype)
+    centre = neighbours.centre(x.shape, mirrored)
     for axis, inside in enumerate(centre):
         before = (slice(None),) * axis
         if inside != slice(None):
@@ -172,11 +172,11 @@ def _bordered(x: np.ndarray, windows: Windows, mirrored: bool, scratch: Scratch)
     return bordered, bordered[centre]
 
 
-def _scale(x: np.ndarray, windows: Windows, alpha: float, k: float, scratch: Scratch) -> np.ndarray:
-    bordered, centre = _bordered(x, windows, False, scratch)
+def _scale(x: np.ndarray, neighbours: Neighbours, alpha: float, k: float, scratch: Scratch) -> np.ndarray:
+    bordered, centre = _bordered(x, neighbours, False, scratch)
     np.square(x, out=centre)
     scale = scratch.take("scale", x.shape, x.dtype)
-    windows.sum(bordered, scale, scratch)
+    neighbours.sum(bordered, scale, scratch)
     scale *= alpha
     scale += k
     return scale
@@ -187,7 +187,7 @@ def _power(scale: np.ndarray, beta: float, scratch: Scratch) -> np.ndarray:
     power = scratch.take("power", scale.shape, scale.dtype)
     if beta != 0.75:
         return np.power(scale, beta, out=power)
-    # The paper's 3/4 by square roots, ten times as fast as a general power.
+    # The paper's 3/4 by square roots: 1.5 times as fast as NumPy's power with AVX-512, 5 times without.
     root = np.sqrt(scale, out=scratch.take("root", scale.shape, scale.dtype))
     np.sqrt(root, out=power)
     power *= root

@@ -15,7 +15,7 @@ from .select import keep
 from .windows import Axis, fold
 
 Pair = tuple[int, int]
-Windows = tuple[slice, slice, slice]  # channels, output rows and output columns
+Outputs = tuple[slice, slice, slice]  # channels, rows and columns
 
 
 def _axes(image: np.ndarray, outputs: np.ndarray, stride: Pair, pad: Pair) -> tuple[Axis, Axis]:
@@ -76,8 +76,8 @@ def _first_position(
 
 
 def max_pool_backward(dy: np.ndarray, arg: np.ndarray, *, size: Pair, stride: Pair, pad: Pair, out: np.ndarray) -> None:
-    def selected(tap: int, windows: Windows, scratch: Scratch) -> np.ndarray:
-        grad, position = scratch.wide("dy", dy[windows]), arg[windows]
+    def selected(tap: int, outputs: Outputs, scratch: Scratch) -> np.ndarray:
+        grad, position = scratch.wide("dy", dy[outputs]), arg[outputs]
         mask = scratch.take("mask", position.shape, np.bool_)
         chosen = scratch.take("chosen", grad.shape, grad.dtype)
         keep(np.equal(position, arg.dtype.type(tap), out=mask), grad, chosen, scratch)
@@ -111,17 +111,17 @@ def avg_pool_backward(dy: np.ndarray, *, size: Pair, stride: Pair, pad: Pair, ou
     rows, cols = _axes(out, dy, stride, pad)
     pixels = _pixels_per_window(rows, cols, size)
 
-    def share(tap: int, windows: Windows, scratch: Scratch) -> np.ndarray:
+    def share(tap: int, outputs: Outputs, scratch: Scratch) -> np.ndarray:
         dtype = wide_dtype(dy.dtype)
-        result = scratch.take("share", dy[windows].shape, dtype)
-        return np.divide(dy[windows], pixels[windows[1:]].astype(dtype), out=result)
+        result = scratch.take("share", dy[outputs].shape, dtype)
+        return np.divide(dy[outputs], pixels[outputs[1:]].astype(dtype), out=result)
 
     _scatter(dy, share, size, stride, pad, out)
 
 
 def _scatter(
     dy: np.ndarray,
-    contribution: Callable[[int, Windows, Scratch], np.ndarray],
+    contribution: Callable[[int, Outputs, Scratch], np.ndarray],
     size: Pair,
     stride: Pair,
     pad: Pair,
@@ -129,7 +129,7 @@ def _scatter(
 ) -> None:
     """Each pixel of out becomes the sum of the contributions of its windows, tap after tap.
 
-    contribution(tap, windows, scratch) is what the windows dy[windows] add to the pixel under their tap r*S + s.
+    contribution(tap, outputs, scratch) is what dy[outputs] adds to the pixels under tap r*S + s.
     """
     rows, cols = _axes(out, dy, stride, pad)
 

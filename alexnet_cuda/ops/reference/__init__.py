@@ -1,10 +1,11 @@
 """Every operation of AlexNet in NumPy, straight from its formula: what all other backends are checked against.
 
-Read these files to learn what an operation computes. They favour few lines over speed and share no code with
-`cpu.py`, the kernels or the tests' oracle. The public functions in `alexnet_cuda.ops` check the arguments,
-allocate the results and call these functions as they call any backend's:
+Read these files to learn what an operation computes. They favour few lines over speed and use no code of `cpu.py`
+(which uses some of theirs), of the kernels or of the tests' oracle. The public functions in `alexnet_cuda.ops` check
+the arguments, allocate the results and call these functions as they call any backend's:
 
-* `out` is the result array (or the tuple of them), allocated by the caller and overwritten;
+* `out` is the result array (the loss has a tuple of them, max-pooling an `arg` beside it), allocated by the caller and
+  overwritten;
 * `stride=(sh, sw)`, `size=(R, S)`, and `pad=(top, left)` is the *leading* padding alone: how far windows reach
   past the bottom and the right edge follows from the number of outputs, so ceil mode needs no word here;
 * layouts are those of `alexnet_cuda.ops`: activations [C, H, W, N], filters [C/groups, R, S, K].

@@ -22,16 +22,15 @@ def softmax_cross_entropy(logits, labels, *, topk, state, out):
     target = np.where(valid, labels, 0)
     chosen = logits[target, images]
 
-    with np.errstate(all="ignore"):  # non-finite logits are dealt with below
-        shifted = logits - logits.max(axis=0)
-        e = np.exp(shifted)
-        log_p = shifted[target, images] - np.log(e.sum(axis=0))
-        gradient = (e / e.sum(axis=0) - (index == target)) / logits.dtype.type(count)
+    shifted = logits - logits.max(axis=0)
+    e = np.exp(shifted)
+    log_p = shifted[target, images] - np.log(e.sum(axis=0))
+    gradient = (e / e.sum(axis=0) - (index == target)) / logits.dtype.type(count)
     loss = (-log_p[valid]).sum() / logits.dtype.type(count)
 
-    if not (np.isfinite(loss) and (logits < np.inf).all()):
+    if not np.isfinite(loss):
         if state is None:
-            raise ValueError(_not_finite(logits, labels))
+            raise ValueError(_not_finite(logits, labels, log_p))
         state[1] = 0
     rank = ((logits > chosen) | ((logits == chosen) & (index < target))).sum(axis=0)
     countable = valid & ~np.isnan(logits).any(axis=0)
@@ -40,14 +39,17 @@ def softmax_cross_entropy(logits, labels, *, topk, state, out):
     dlogits_out[...] = np.where(valid, gradient, 0)
 
 
-def _not_finite(logits, labels):
-    bad = np.argwhere(~(logits < np.inf))
-    if bad.size:
-        c, n = bad[0]
-        where = f"argument 'logits': got {logits[c, n]} at [class {c}, image {n}]"
+def _not_finite(logits, labels, log_p):
+    """What to say of the first image that spoils the loss: a logit that is no number, or a label ruled out."""
+    bad_images = np.flatnonzero((labels >= 0) & ~np.isfinite(log_p))
+    if not bad_images.size:
+        got = "losses whose sum overflows"
     else:
-        where = "argument 'logits': got -inf for the label of an image"
+        n = bad_images[0]
+        bad_classes = np.flatnonzero(~(logits[:, n] < np.inf))
+        c = bad_classes[0] if bad_classes.size else labels[n]
+        got = f"{logits[c, n]} at [class {c}, image {n}]" + ("" if bad_classes.size else ", which is its label")
     return (
-        f"softmax_cross_entropy: {where}, wanted a finite loss; "
+        f"softmax_cross_entropy: argument 'logits': got {got}, wanted a finite loss; "
         "look for the first layer whose output is not finite, or lower the learning rate"
     )
