@@ -39,6 +39,12 @@ def _dropout_backward(dy: np.ndarray, **draw: Any) -> np.ndarray:
     return oracle.dropout(dy, **draw)
 
 
+def _sgd_momentum(w_bf16: np.ndarray, **kwargs: Any) -> Results:
+    w, v = oracle.sgd_momentum(**kwargs)
+    skipped = kwargs["state"] is not None and not kwargs["state"][1]
+    return w, v, w_bf16 if skipped else w.astype(w_bf16.dtype)
+
+
 # Where the two signatures differ, or the oracle has no such function because it is a composition.
 SPECIAL = {
     "gemm": _gemm,
@@ -46,4 +52,5 @@ SPECIAL = {
     "min_pool": _min_pool,
     "global_avg_pool": _global_avg_pool,
     "dropout_backward": _dropout_backward,
+    "sgd_momentum": _sgd_momentum,
 }

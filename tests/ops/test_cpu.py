@@ -9,7 +9,7 @@ import oracle
 import pytest
 from tables import DTYPES, drawn, parameters
 
-from alexnet_cuda.checks.runner import check_case, run_on
+from alexnet_cuda.checks.runner import check_case
 from alexnet_cuda.ops import cpu
 from alexnet_cuda.ops._cpu import chunks, columns, conv, gemm, lrn, parallel, pointwise
 
@@ -46,7 +46,7 @@ def test_any_number_of_threads_gives_the_same_bits(tiny_chunks, monkeypatch, ope
     results = {}
     for threads in ("1", "2", "5"):
         monkeypatch.setenv(parallel.VARIABLE, threads)
-        got = run_on("cpu", operation, arguments.cast(DTYPES["float32"]))
+        got = operation.run(arguments.cast(DTYPES["float32"]))
         results[threads] = [array.tobytes() for array in got]
     assert results["1"] == results["2"] == results["5"]
 
