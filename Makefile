@@ -43,7 +43,8 @@ clean:
 
 $(VENV)/tools.stamp: build_support/requirements.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "$(PYTHON) cannot make virtual environments. Install what it lacks: apt install python3-venv" >&2; exit 1; }
+	  echo "$(PYTHON) does not run or cannot make virtual environments. Install it whole: apt install python3-venv," \
+	    "or name another one: make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement $<
 	touch $@

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ..checks import OPERATIONS, check
+from ..checks import OPERATIONS, Row, check
 from ..checks.runner import DTYPES, HEADER
 from ..ops.backends import BACKENDS
 
@@ -40,15 +40,24 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if not arguments.quiet:
-        print(HEADER)
+    printed = False
+
+    def on_row(row: Row) -> None:
+        nonlocal printed
+        if arguments.quiet and row.passed:
+            return
+        if not printed:  # not before: a backend that cannot run here has no table to print
+            print(HEADER)
+            printed = True
+        print(row, flush=True)
+
     report = check(
         *arguments.op,
         backend=arguments.backend,
         dtype=arguments.dtype,
         seed=arguments.seed,
         case=arguments.case,
-        on_row=lambda row: None if arguments.quiet and row.passed else print(row, flush=True),
+        on_row=on_row,
     )
     print(report.summary())
     return 0 if report.passed else 1
