@@ -269,6 +269,6 @@ def _cupy(operation: str) -> Any:
         import cupy
     except ImportError as error:
         raise DeviceError(
-            f"{operation}: an array on a GPU needs CuPy, which is not installed; pip install 'alexnet-cuda[gpu]'"
+            f"{operation}: an array on a GPU needs CuPy, which is not installed; pip install cupy-cuda13x"
         ) from error
     return cupy
