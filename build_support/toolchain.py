@@ -41,7 +41,7 @@ class BuildError(Exception):
 @dataclass(frozen=True)
 class Nvcc:
     path: str = ""  # empty: there is no nvcc to use
-    library_dir: str = ""  # where libcudart_static.a is, when nvcc does not know it itself
+    lib_dir: str = ""  # where libcudart_static.a is, when nvcc does not know it itself
     problem: str = ""  # why there is no nvcc to use
 
 
@@ -54,7 +54,7 @@ class CudaDecision:
         """What build_support/cuda.cmake reads."""
         return {
             "ALEXNET_NVCC": self.nvcc.path,
-            "ALEXNET_NVCC_LIBRARY_DIR": self.nvcc.library_dir,
+            "ALEXNET_NVCC_LIB_DIR": self.nvcc.lib_dir,
             "ALEXNET_WHY_NO_CUDA": self.why_not,
         }
 
@@ -152,14 +152,14 @@ def wheel_nvcc() -> Nvcc | None:
         if file.name == "nvcc":
             path = Path(os.fspath(file.locate())).resolve()
             # nvcc.profile names lib64, a wheel has lib.
-            return Nvcc(str(path), library_dir=str(path.parent.parent / "lib"))
+            return Nvcc(str(path), lib_dir=str(path.parent.parent / "lib"))
     return None
 
 
 def try_nvcc(nvcc: Nvcc) -> str:
     command = [nvcc.path, "-std=c++20"]
-    if nvcc.library_dir:
-        command.append(f"-L{nvcc.library_dir}")
+    if nvcc.lib_dir:
+        command.append(f"-L{nvcc.lib_dir}")
     if host := os.environ.get("CUDAHOSTCXX"):
         command += ["-ccbin", host]
     return try_compile(command, "probe.cu", CUDA_PROBE)
