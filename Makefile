@@ -41,15 +41,28 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache alexnet_cuda/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/tools.stamp: build_support/requirements.txt
+# What a build depends on besides files; written anew only when it differs, so that it is newer than the stamps then.
+settings := $(PYTHON) $(foreach v,ALEXNET_CUDA ALEXNET_CUDA_ARCHS ALEXNET_BUILD_DIR CMAKE_ARGS CUDAARCHS CXX CXXFLAGS \
+  CUDACXX CUDAFLAGS CUDAHOSTCXX CUDA_HOME CUDA_PATH LDFLAGS,$(v)=$($(v))) $(sort $(cpp_files))
+$(VENV)/settings: FORCE
+	@mkdir -p $(VENV)
+	@printf '%s\n' '$(settings)' | cmp -s - $@ || printf '%s\n' '$(settings)' > $@
+.PHONY: FORCE
+
+$(VENV)/python: FORCE
+	@mkdir -p $(VENV)
+	@echo '$(PYTHON)' | cmp -s - $@ || echo '$(PYTHON)' > $@
+
+$(VENV)/tools.stamp: build_support/requirements.txt $(VENV)/python
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) does not run or cannot make virtual environments. Install it whole: apt install python3-venv," \
 	    "or name another one: make PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+	@echo '$(PYTHON)' > $(VENV)/python
 	$(BIN)/pip install --quiet --requirement $<
 	touch $@
 
 # Without build isolation: CMake then sees the same paths each time and compiles only what changed.
-$(VENV)/build.stamp: $(VENV)/tools.stamp $(build_files) $(cpp_files)
+$(VENV)/build.stamp: $(VENV)/tools.stamp $(VENV)/settings $(build_files) $(cpp_files)
 	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@

@@ -40,7 +40,8 @@ def cuda_problem() -> str | None:
     if module is None:
         return f"the CUDA kernels are not there: {problem}"
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed; fix: pip install cupy-cuda13x"
+        _, runtime, _, _ = module.device_status()
+        return f"CuPy is not installed; fix: pip install cupy-cuda{runtime // 1000}x"  # for the same drivers as ours
     return device_problem(module)
 
 
@@ -54,11 +55,12 @@ def device_problem(cuda_module: Any) -> str | None:
             f"the NVIDIA driver is for CUDA {cuda_version(driver)}, the kernels need {cuda_version(runtime)}"
             "; fix: install a newer driver"
         )
-    if devices == 0 and os.environ.get("CUDA_VISIBLE_DEVICES") is not None:
-        visible = os.environ["CUDA_VISIBLE_DEVICES"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if devices == 0 and visible is not None and (error is None or "no CUDA-capable device" in error):
         return f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU; fix: unset CUDA_VISIBLE_DEVICES"
     if devices == 0:
-        return f"no GPU was found ({error or 'the driver lists none'}); fix: see what nvidia-smi reports"
+        aside = "" if visible is None else f", with CUDA_VISIBLE_DEVICES={visible!r}"
+        return f"no GPU was found ({error or 'the driver lists none'}{aside}); fix: see what nvidia-smi reports"
     return None
 
 

@@ -11,7 +11,7 @@ endif()
 if(ALEXNET_NVCC)
   set(CMAKE_CUDA_COMPILER "${ALEXNET_NVCC}")
   if(ALEXNET_NVCC_LIB_DIR)
-    set(CMAKE_CUDA_FLAGS_INIT "-L${ALEXNET_NVCC_LIB_DIR}")
+    set(CMAKE_CUDA_FLAGS_INIT "-L\"${ALEXNET_NVCC_LIB_DIR}\"")
   endif()
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
     # Machine code for Turing, Ampere and Hopper. Code for 90a runs on Hopper alone, hence the plain 90 beside it:

@@ -77,7 +77,9 @@ def cuda_architectures() -> str:
 
 def check_cxx() -> None:
     """Raises BuildError unless there is a C++20 compiler and Python's header files."""
-    if explicit := os.environ.get("CXX"):
+    if explicit := cmake_argument("CMAKE_CXX_COMPILER"):
+        command = [explicit]
+    elif explicit := os.environ.get("CXX"):
         command = shlex.split(explicit)
     else:
         # The order in which CMake looks.
@@ -104,8 +106,17 @@ def check_cxx() -> None:
 
 def chosen_nvcc() -> str:
     """The nvcc that the user named; empty when the search is ours."""
-    in_cmake_args = re.search(r"-DCMAKE_CUDA_COMPILER(?::\w+)?=(\S+)", os.environ.get("CMAKE_ARGS", ""))
-    return in_cmake_args[1] if in_cmake_args else os.environ.get("CUDACXX", "")
+    return cmake_argument("CMAKE_CUDA_COMPILER") or os.environ.get("CUDACXX", "")
+
+
+def cmake_argument(variable: str) -> str:
+    """The value that CMAKE_ARGS gives a CMake variable; empty when it gives none."""
+    # "-D NAME=value" is "-DNAME=value" to CMake.
+    arguments = re.sub(r"(^|\s)-D\s+", r"\1-D", os.environ.get("CMAKE_ARGS", ""))
+    for argument in shlex.split(arguments):
+        if found := re.fullmatch(rf"-D{variable}(?::\w+)?=(.*)", argument):
+            return found[1]
+    return ""
 
 
 def find_nvcc(choice: str = "") -> Nvcc:
@@ -160,7 +171,7 @@ def try_nvcc(nvcc: Nvcc) -> str:
     command = [nvcc.path, "-std=c++20"]
     if nvcc.lib_dir:
         command.append(f"-L{nvcc.lib_dir}")
-    if host := os.environ.get("CUDAHOSTCXX"):
+    if host := cmake_argument("CMAKE_CUDA_HOST_COMPILER") or os.environ.get("CUDAHOSTCXX"):
         command += ["-ccbin", host]
     return try_compile(command, "probe.cu", CUDA_PROBE)
 
@@ -203,8 +214,9 @@ def decide_cuda(mode: str, choice: str = "") -> CudaDecision:
         )
     if choice or chosen_nvcc():
         return CudaDecision(why_not=f"{nvcc.problem}; fix: name another, or none, then pip install .")
+    host = "name a C++ compiler that this nvcc supports in CUDAHOSTCXX, or " if "does not work" in nvcc.problem else ""
     return CudaDecision(
-        why_not=f"{nvcc.problem}; fix: ALEXNET_CUDA=ON pip install . (brings a compiler for the time of the "
+        why_not=f"{nvcc.problem}; fix: {host}ALEXNET_CUDA=ON pip install . (brings a compiler for the time of the "
         "build, a download of 300 MB)"
     )
 

@@ -1,26 +1,35 @@
-"""Result arrays that show what was left unwritten and what was written beside them."""
+"""Arrays between canaries: what is written beside them shows, and their addresses can be made awkward."""
 
 from typing import Any
 
 import numpy as np
 
-CANARIES = 64  # elements on each side of a result, more than a vector store or a warp is wide
+CANARIES = 64  # elements on each side, more than a vector store or a warp is wide
 
 
 class Guarded:
-    """A contiguous array of poison (NaN, or the largest integer) between two rows of canaries (77).
+    """A contiguous copy of `contents` between two rows of canaries (77).
 
-    `move` takes a NumPy array to where the operation runs, `back` brings it home.
+    offset: elements by which its address misses a multiple of 16 bytes, which vector loads and stores want; arrays
+    that are slices of others have such addresses. `move` takes a NumPy array to where the operation runs, `back`
+    brings it home.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, move: Any = np.asarray, back: Any = np.asarray):
-        count = int(np.prod(shape))
-        buffer = np.full(count + 2 * CANARIES, 77, dtype)
-        buffer[CANARIES : CANARIES + count] = np.iinfo(dtype).max if dtype.kind in "iu" else np.nan
+    def __init__(self, contents: np.ndarray, offset: int, move: Any = np.asarray, back: Any = np.asarray):
+        start, end = CANARIES + offset, CANARIES + offset + contents.size
+        self._canary = np.array(77).astype(contents.dtype)
+        buffer = np.full(end + CANARIES, self._canary, contents.dtype)
+        buffer[start:end] = contents.ravel()
         self._buffer, self._back = move(buffer), back
-        self.array = self._buffer[CANARIES : CANARIES + count].reshape(shape)
+        self._start, self._end = start, end
+        self.array = self._buffer[start:end].reshape(contents.shape)
 
     def canaries_alive(self) -> bool:
-        """Whether everything around the result is as it was."""
+        """Whether everything around the array is as it was."""
         buffer = self._back(self._buffer)
-        return bool((buffer[:CANARIES] == 77).all() and (buffer[buffer.size - CANARIES :] == 77).all())
+        return bool((buffer[: self._start] == self._canary).all() and (buffer[self._end :] == self._canary).all())
+
+
+def poison(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """What a result holds before it is written: NaN, or the largest integer."""
+    return np.full(shape, np.iinfo(dtype).max if dtype.kind in "iu" else np.nan, dtype)

@@ -142,7 +142,7 @@ class Gate:
             if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
                 return self._from_dlpack(name, value)
             if hasattr(value, "__cuda_array_interface__"):
-                return self._exported(name, value, _cupy(self.operation).asarray)
+                return self._as_given(self._exported(name, value, _cupy(self.operation).asarray), value)
         kind = "None" if value is None else f"a {type(value).__name__}"
         raise self.error(
             TypeError, name, kind, "an array (NumPy, CuPy, DLPack or __cuda_array_interface__)",
@@ -207,6 +207,10 @@ class Gate:
                 shared = id(array) in self._given
                 fix = f"pass it as a NumPy array, e.g. {name}.numpy()" if shared else f"use {name}.copy()"
                 raise self.error(ValueError, name, "a read-only array", "a writable one", fix)
+        elif writable:  # CuPy forgets this flag when it takes another library's array
+            interface = getattr(self._given.get(id(array)), "__cuda_array_interface__", None)
+            if interface and interface["data"][1]:
+                raise self.error(ValueError, name, "a read-only array", "a writable one", f"use cupy.copy({name})")
 
     def _check_device(self, name: str, array: Array) -> None:
         device = "the host" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
@@ -241,9 +245,11 @@ class Gate:
             with self.context():
                 return (_cupy(self.operation) if self.on_gpu else np).empty(shape, dtype)
         except MemoryError as error:
+            with self.context():
+                free = _free_bytes(self.on_gpu)
             raise MemoryError(
                 f"{self.operation}: result '{name}' {_shape_text(shape)} of {dtype.name} needs {wanted:,} bytes, "
-                f"{_free_bytes(self.on_gpu):,} are free on {self._device}; use a smaller batch"
+                f"{free:,} are free on {self._device}; use a smaller batch"
             ) from error
 
 

@@ -2,7 +2,8 @@
 
 Convolution is matrix products in bounded memory, the other large operations work in cache-sized chunks, and both
 use every core (the environment variable ALEXNET_THREADS says otherwise); the results have the same bits for any
-number of threads. Functions take what `alexnet_cuda.ops` hands to every backend, see `reference/__init__.py`.
+number of these threads. Matrix products run on the threads of NumPy's BLAS, whose number may change the last bit.
+Functions take what `alexnet_cuda.ops` hands to every backend, see `reference/__init__.py`.
 """
 
 from ._cpu.conv import bias_grad, conv2d, conv2d_dgrad, conv2d_wgrad

@@ -93,7 +93,7 @@ def test_writing_beside_the_result_is_found(broken):
 
     broken("relu", one_too_many)
     failures = alexnet_cuda.check("relu", case="three dimensions").failures
-    assert {row.message for row in failures} == {"wrote outside its result"}
+    assert {row.message for row in failures} == {"wrote outside 'result out'"}
 
 
 def test_an_exception_is_a_failure_of_its_case(broken):
@@ -132,6 +132,24 @@ def test_an_update_of_the_wrong_sign_is_found(broken):
 
     broken("sgd_momentum", wrong)
     assert not alexnet_cuda.check("sgd_momentum", case="powers of two").passed
+
+
+def test_a_kernel_that_takes_only_some_cases_fails_for_the_others(broken):
+    def without_pad(x, *, pad, **parameters):
+        if pad != (0, 0):
+            raise NotImplementedError("max_pool: no padding yet")
+        reference.max_pool(x, pad=pad, **parameters)
+
+    broken("max_pool", without_pad)
+    report = alexnet_cuda.check("max_pool")
+    assert not report.missing
+    assert {row.case for row in report.failures} == {
+        "pad 1",
+        "pad pairs",
+        "ceil mode with pad",
+        "same, even window",
+    } - {case.name for case in OPERATIONS["max_pool"].cases if case.pad == "same"}
+    assert {row.message for row in report.failures} == {"not implemented: max_pool: no padding yet"}
 
 
 def test_missing_kernels_fail_only_when_they_were_asked_for(broken, monkeypatch):

@@ -1,6 +1,8 @@
 """What is special about the CPU backend: chunks, threads, bounded memory, and its shortcuts around slow NumPy."""
 
 import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 
@@ -225,8 +227,10 @@ def test_a_chunk_may_run_chunks(monkeypatch):
     assert sorted(done) == [(i, j, True) for i in range(4) for j in range(3)]
 
 
-def test_several_callers_share_the_threads(monkeypatch):
-    monkeypatch.setenv(parallel.VARIABLE, "2")
+def test_several_callers_share_the_threads(tiny_chunks, monkeypatch):
+    asked = []
+    start = parallel._pool.start
+    monkeypatch.setattr(parallel._pool, "start", lambda helpers, work: asked.append(helpers) or start(helpers, work))
     x = np.random.default_rng(8).standard_normal((64, 1000))
     results = [np.empty(64) for _ in range(6)]
     callers = [threading.Thread(target=cpu.bias_grad, args=(x,), kwargs={"out": out}) for out in results]
@@ -235,8 +239,37 @@ def test_several_callers_share_the_threads(monkeypatch):
     for caller in callers:
         caller.join(timeout=60)
         assert not caller.is_alive()
+    assert asked == [1] * 6
     assert all((result == results[0]).all() for result in results)
     np.testing.assert_allclose(results[0], x.sum(axis=1))
+
+
+def test_without_threads_to_be_had_the_caller_does_it_all(monkeypatch):
+    def refuses(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setenv(parallel.VARIABLE, "3")
+    monkeypatch.setattr(parallel.ThreadPoolExecutor, "submit", refuses)
+    done = []
+    parallel.run(lambda chunk, _: done.append(chunk), range(20))
+    assert done == list(range(20))
+
+
+def test_operations_outlive_the_main_thread():
+    code = """
+import threading
+import numpy as np
+from alexnet_cuda import ops
+ops.relu(np.ones(3, np.float32))  # loads the backend, which uses no threads for so little
+x = np.full((1 << 20,), -1.0, np.float32)
+def late():
+    threading.main_thread().join()
+    print(ops.relu(x).max())
+threading.Thread(target=late).start()
+"""
+    environment = {**os.environ, parallel.VARIABLE: "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0.0\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -49,6 +49,13 @@ def test_hidden_devices(machine, monkeypatch):
     assert config.cuda_problem().startswith("CUDA_VISIBLE_DEVICES='' hides every GPU; fix: ")
 
 
+def test_the_drivers_own_error_is_not_blamed_on_a_variable(machine, monkeypatch):
+    machine(13000, 13000, 0, "system not yet initialized")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    problem = config.cuda_problem()
+    assert problem.startswith("no GPU was found (system not yet initialized, with CUDA_VISIBLE_DEVICES='0'); fix: ")
+
+
 @pytest.mark.parametrize("driver", [13000, 13020])
 def test_a_machine_with_gpus_has_no_problem(machine, driver):
     machine(driver, 13000, 2, None)

@@ -19,7 +19,7 @@ CASES = (
     ShapeCase("one element", (1,)),
     *(ShapeCase(f"{n} elements", (n,)) for n in (2, 3, 4, 5, 7, 31, 32, 33, 127, 255, 256, 257, 1023, 1025)),
     ShapeCase("three dimensions", (5, 7, 3)),
-    ShapeCase("more than one grid", (3, 65537)),
+    ShapeCase("more than a grid of 2048 blocks of 256 float4", (3, 1_000_003)),
     ShapeCase("alexnet_2012 relu1", (96, 27, 27, 2)),
     ShapeCase("alexnet_2012 relu6", (4096, 3)),
 )

@@ -1,10 +1,11 @@
 """Chunks of work spread over threads.
 
 NumPy leaves the interpreter lock while it computes, so plain threads use every core, given chunks large enough
-(tens of microseconds a call) that the lock is seldom wanted by two at once. What a chunk is never depends on the
-number of threads, and chunks write disjoint results: any number of threads gives the same bits.
+(tens of microseconds a call) that the lock is seldom wanted by two at once. Chunks write disjoint results, and no sum
+is split differently for another number of threads: any number gives the same bits.
 """
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -90,15 +91,19 @@ class _Pool:
         _worker.busy = False
 
     def start(self, helpers: int, function: Callable[[], None]) -> list[Future[None]]:
-        """Run `function` in each of so many threads."""
+        """Run `function` in each of so many threads, or in fewer where the system gives no more: the caller, who
+        works too, can do without."""
+        started: list[Future[None]] = []
         if not helpers:
-            return []
-        with self._lock:
+            return started
+        with self._lock, contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is about to end
             if self._executor is None or self._size < helpers:
                 if self._executor is not None:
                     self._executor.shutdown(wait=False)  # what it runs for other callers still completes
                 self._executor, self._size = ThreadPoolExecutor(helpers, "alexnet-cpu"), helpers
-            return [self._executor.submit(function) for _ in range(helpers)]
+            for _ in range(helpers):
+                started.append(self._executor.submit(function))
+        return started
 
 
 _worker = _Worker()
