@@ -44,7 +44,7 @@ clean:
 # What a build depends on besides files; written anew only when it differs, so that it is newer than the stamps then.
 settings := $(PYTHON) $(foreach v,ALEXNET_CUDA ALEXNET_CUDA_ARCHS ALEXNET_BUILD_DIR CMAKE_ARGS CUDAARCHS CXX CXXFLAGS \
   CUDACXX CUDAFLAGS CUDAHOSTCXX CUDA_HOME CUDA_PATH LDFLAGS,$(v)=$($(v))) $(sort $(cpp_files))
-$(VENV)/settings: FORCE
+$(VENV)/settings: FORCE | $(VENV)/tools.stamp
 	@mkdir -p $(VENV)
 	@printf '%s\n' '$(settings)' | cmp -s - $@ || printf '%s\n' '$(settings)' > $@
 .PHONY: FORCE

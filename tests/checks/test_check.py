@@ -143,12 +143,9 @@ def test_a_kernel_that_takes_only_some_cases_fails_for_the_others(broken):
     broken("max_pool", without_pad)
     report = alexnet_cuda.check("max_pool")
     assert not report.missing
-    assert {row.case for row in report.failures} == {
-        "pad 1",
-        "pad pairs",
-        "ceil mode with pad",
-        "same, even window",
-    } - {case.name for case in OPERATIONS["max_pool"].cases if case.pad == "same"}
+    refused = {row.case for row in report.failures}
+    assert {"pad 1", "pad pairs", "ceil mode with pad"} <= refused
+    assert "no overlap" not in refused
     assert {row.message for row in report.failures} == {"not implemented: max_pool: no padding yet"}
 
 
