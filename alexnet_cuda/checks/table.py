@@ -15,7 +15,7 @@ import copy
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +25,6 @@ from ..ops.arrays import BFLOAT16, FLOAT64, FLOATS, accumulator
 FUNCTION_ROUNDINGS = 8  # of exp, log or pow: about 4 units in the last place are 8 half-unit roundings
 SMALLEST_NORMAL = 2.0**-126  # of float32: what is smaller may lose its digits or become 0
 KEPT = ("mean", "color_shift", "w_bf16")  # arguments of one dtype, whatever the operation computes in
-
-
-class Case(Protocol):
-    """A line of a table: a name, unique in its operation, and whatever its `draw` needs."""
-
-    @property
-    def name(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class Arguments:
 class Operation:
     """An operation of `alexnet_cuda.ops` with its case table.
 
+    cases: each has a `name`, unique among them, and whatever `draw` needs.
     draw(case, rng, values): Arguments; values is "normal" or "integers" (see `sample`).
     terms(kwargs): roundings that one element may collect.
     scale(kwargs): float64 arrays like the outputs (0: the result must be exact).

@@ -1,3 +1,4 @@
+# ruff: noqa: F401  (a backend offers what it imports here)
 """The CPU training backend: NumPy, fast where the readable reference is slow, the reference itself elsewhere.
 
 Convolution is matrix products in bounded memory, the other large operations work in cache-sized chunks, and both
@@ -24,32 +25,3 @@ from ._cpu.pointwise import (
 )
 from ._cpu.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
 from .reference import softmax, softmax_cross_entropy
-
-__all__ = [
-    "add",
-    "augment",
-    "avg_pool",
-    "avg_pool_backward",
-    "bias_grad",
-    "conv2d",
-    "conv2d_dgrad",
-    "conv2d_wgrad",
-    "dropout",
-    "dropout_backward",
-    "gemm",
-    "lrn",
-    "lrn_backward",
-    "lrn_within_channel",
-    "lrn_within_channel_backward",
-    "max_pool",
-    "max_pool_backward",
-    "relu",
-    "relu_backward",
-    "sgd_momentum",
-    "sigmoid",
-    "sigmoid_backward",
-    "softmax",
-    "softmax_cross_entropy",
-    "tanh",
-    "tanh_backward",
-]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from alexnet_cuda.checks import OPERATIONS
+from alexnet_cuda.checks.compare import compare
 from alexnet_cuda.checks.runner import DTYPES
 from alexnet_cuda.checks.table import Arguments, Operation, generator
 
@@ -33,8 +34,6 @@ def assert_right(
     operation: Operation, case: object, values: str, kwargs: dict, got: tuple[np.ndarray, ...], want: tuple
 ) -> None:
     """Every result within its bound, or, on integers, equal; the message says how to run the case again."""
-    from alexnet_cuda.checks.compare import compare
-
     exact = values == "integers" and operation.is_exact(kwargs)
     bounds = operation.bounds(kwargs, got)
     for name, g, w, bound in zip(operation.outputs, got, want, bounds, strict=True):

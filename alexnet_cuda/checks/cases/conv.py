@@ -38,11 +38,6 @@ class ConvCase:
         where = geometry.windows("conv2d", self.x[1:3], self.w[1:3], self.stride, self.pad, self.ceil_mode)
         return (self.w[3], *where.outputs, self.x[3])
 
-    @property
-    def products(self) -> int:
-        """Multiply-adds of one pass, padding included."""
-        return int(np.prod(self.y)) * int(np.prod(self.w[:3]))
-
 
 # Two towers stand in one tensor, as one device holds them: conv2, conv4 and conv5 have two groups.
 ALEXNET = (

@@ -24,10 +24,6 @@ class GemmCase:
     bias: bool = False
     relu: bool = False
 
-    @property
-    def products(self) -> int:
-        return self.M * self.N * self.K
-
 
 _TRANSPOSES = tuple(itertools.product((False, True), repeat=2))
 

@@ -72,12 +72,13 @@ def _operation(name: str, cases: tuple[LrnCase, ...], within: bool) -> tuple[Ope
         return int(a["size"]) ** (2 if within else 1)
 
     def backward_scale(a: dict[str, Any]) -> np.ndarray:
-        # The gradient is a difference of two positive terms for positive x, dy; turning the sign of beta in its second
-        # term makes it their sum: f(|x|, |dy|) = t1 - t2, and t1 = |dy| * s^-beta is the forward form of |dy| by x.
+        # Of |x| and |dy| the gradient is first - second, two terms without a sum of mixed signs in either. The first is
+        # |dy| * s^-beta, and s^-beta is what the forward operation multiplies x by; the bound wants first + |second|.
         x, dy = np.abs(a["x"]), np.abs(a["dy"])
         difference = backward(**{**a, "x": x, "dy": dy})
-        ratio = np.abs(forward(**{name: value for name, value in {**a, "x": x}.items() if name != "dy"}))
-        first = dy * np.divide(ratio, x, out=np.full_like(x, a["k"] ** -a["beta"]), where=x > 0)
+        constants = {key: value for key, value in a.items() if key not in ("x", "dy")}
+        power = np.divide(forward(x, **constants), x, out=np.full_like(x, a["k"] ** -a["beta"]), where=x > 0)
+        first = dy * power
         return first + np.abs(first - difference)
 
     return (

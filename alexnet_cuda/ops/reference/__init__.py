@@ -1,3 +1,4 @@
+# ruff: noqa: F401  (a backend offers what it imports here)
 """Every operation of AlexNet in NumPy, straight from its formula: what all other backends are checked against.
 
 Read these files to learn what an operation computes. They favour few lines over speed and use no code of `cpu.py`
@@ -23,33 +24,3 @@ from .pointwise import add, relu, relu_backward, sigmoid, sigmoid_backward, tanh
 from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
 from .sgd import sgd_momentum
 from .softmax import softmax, softmax_cross_entropy
-
-__all__ = [
-    "add",
-    "augment",
-    "avg_pool",
-    "avg_pool_backward",
-    "bias_grad",
-    "conv2d",
-    "conv2d_dgrad",
-    "conv2d_wgrad",
-    "dropout",
-    "dropout_backward",
-    "gemm",
-    "lrn",
-    "lrn_backward",
-    "lrn_within_channel",
-    "lrn_within_channel_backward",
-    "max_pool",
-    "max_pool_backward",
-    "philox4x32",
-    "relu",
-    "relu_backward",
-    "sgd_momentum",
-    "sigmoid",
-    "sigmoid_backward",
-    "softmax",
-    "softmax_cross_entropy",
-    "tanh",
-    "tanh_backward",
-]
