@@ -1,0 +1,63 @@
+"""Small nets for the tests: two towers, every kind of layer, weights large enough for gradients to show."""
+
+import numpy as np
+
+from alexnet_cuda import nn
+
+BATCH = 6
+LARGE = nn.Normal(0.3)
+
+
+def weights(sees="all"):
+    return {"init": LARGE, "bias": 0.1, "sees": sees}
+
+
+def like_alexnet(on=None):
+    """AlexNet's shape in small: own and shared towers, both norms, both kinds of pooling and of dropout."""
+    return nn.Net(
+        [
+            nn.Conv(8, 3, pad=1, init=nn.Normal(0.5)), nn.ReLU(), nn.LRN(alpha=0.01), nn.MaxPool(ceil_mode=True),
+            nn.Conv(8, 3, pad=1, **weights("own")), nn.ReLU(), nn.LRNWithinChannel(3, alpha=0.02),
+            nn.MaxPool(ceil_mode=True),
+            nn.Conv(12, 3, pad=1, **weights()), nn.Tanh(), nn.Dropout(0.7),
+            nn.Conv(8, 3, pad=1, **weights("own")), nn.AvgPool(), nn.Sigmoid(),
+            nn.FullyConnected(16, **weights()), nn.ReLU(), nn.Dropout(inverted=False),
+            nn.FullyConnected(12, **weights("own")), nn.ReLU(),
+            nn.FullyConnected(6, **weights(), on=on),
+        ],
+        input_shape=(3, 13, 11), towers=2, name="small",
+    )  # fmt: skip
+
+
+def integers():
+    """Sums only, so integer weights and inputs give results that floats hold exactly."""
+    return nn.Net(
+        [
+            nn.Conv(4, 3, pad=1), nn.ReLU(), nn.MaxPool(2, 2),
+            nn.Conv(4, 3, pad=1, sees="own"), nn.ReLU(), nn.MaxPool(3, 2, ceil_mode=True),
+            nn.FullyConnected(6), nn.ReLU(), nn.FullyConnected(4, on=1),
+        ],
+        input_shape=(2, 8, 8), towers=2, name="integers",
+    )  # fmt: skip
+
+
+def placed(net, devices, seed=3, dtype=np.float64, **options):
+    """A graph with the net's initial weights and momenta of zero."""
+    devices = nn.devices(devices) if isinstance(devices, str) else devices
+    graph = nn.place(net, devices, BATCH, dtype=dtype, seed=5, **options)
+    values = net.initial(seed)
+    graph.set_weights(values)
+    graph.set_momenta({name: np.zeros_like(value) for name, value in values.items()})
+    return graph
+
+
+def batch(net, step):
+    """Images and labels, different for each step; the last image is padding."""
+    rng = np.random.default_rng(step)
+    labels = rng.integers(0, net.classes, BATCH).astype(np.int32)
+    labels[-1] = -1
+    return rng.standard_normal((*net.input_shape, BATCH)), labels
+
+
+def rates(net, lr=0.05):
+    return {name: nn.Rate(lr * p.lr, 0.01 * p.decay) for name, p in net.parameters.items()}
