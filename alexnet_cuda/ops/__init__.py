@@ -27,7 +27,7 @@ from ._dropout import dropout, dropout_backward
 from ._gemm import gemm
 from ._layout import from_nchw, to_nchw
 from ._lrn import lrn, lrn_backward, lrn_within_channel, lrn_within_channel_backward
-from ._pointwise import add, relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
+from ._pointwise import add, relu, relu_backward, scale, sigmoid, sigmoid_backward, tanh, tanh_backward
 from ._pool import (
     avg_pool,
     avg_pool_backward,
@@ -67,6 +67,7 @@ __all__ = [
     "philox4x32",
     "relu",
     "relu_backward",
+    "scale",
     "sgd_momentum",
     "sigmoid",
     "sigmoid_backward",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import parameters
 from .arrays import FLOATS, Array, Gate
 
 
@@ -57,3 +58,15 @@ def sigmoid_backward(dy: Any, y: Any, *, out: Any = None) -> Array:
 def add(a: Any, b: Any, *, out: Any = None) -> Array:
     """`a + b`, element by element. a, b: one shape and dtype, which the result has too. Raises as `relu` does."""
     return _binary("add", ("a", "b"), a, b, out)
+
+
+def scale(x: Any, factor: float, *, out: Any = None) -> Array:
+    """`y = factor * x`: what dropout that is not inverted needs at test time, with its `keep` as the factor.
+
+    Any shape; returns the same shape and dtype. factor: a finite number, rounded to float32 unless x is float64.
+    Its own gradient: `dx = factor * dy`. Raises as `relu` does. Source: the paper, section 4.2.
+    """
+    gate = Gate("scale")
+    x = gate.array("x", x, FLOATS)
+    factor = parameters.number(gate.operation, "factor", factor)
+    return gate.run(x, factor=factor, out=gate.output("out", out, x.shape, x.dtype, may_be_input=True))

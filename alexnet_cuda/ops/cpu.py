@@ -17,6 +17,7 @@ from ._cpu.pointwise import (
     dropout_backward,
     relu,
     relu_backward,
+    scale,
     sgd_momentum,
     sigmoid,
     sigmoid_backward,

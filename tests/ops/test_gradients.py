@@ -127,6 +127,14 @@ def test_pointwise_gradients_from_the_output(name, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_scale_is_its_own_gradient(backend):
+    x = np.linspace(-3, 3, 50)
+    dy = random_like(x)
+    with ops.backend(backend):
+        assert_gradient(ops.scale(dy, 0.3), lambda x: ops.scale(x, 0.3), x, dy)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("inverted", (True, False))
 def test_dropout_gradient(backend, inverted):
     x = np.random.default_rng(0).standard_normal((9, 11))

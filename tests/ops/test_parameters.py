@@ -67,6 +67,20 @@ class TestFlagsAndNumbers:
             ops.step_state(0, value)
         assert (w == 1).all()
 
+    @pytest.mark.parametrize(
+        "value, error", [("2", TypeError), (True, TypeError), (None, TypeError), (1e39, ValueError)]
+    )
+    def test_a_factor_is_a_number_that_float32_holds(self, value, error):
+        x = np.ones(3, np.float32)
+        with pytest.raises(error, match="scale: argument 'factor': got "):
+            ops.scale(x, value, out=x)
+        assert (x == 1).all()
+
+    def test_a_scaled_array_may_replace_its_input(self):
+        x = np.arange(3, dtype=np.float32)
+        assert ops.scale(x, 0.5, out=x) is x
+        assert x.tolist() == [0, 0.5, 1]
+
     def test_integers_are_no_strings_or_floats(self):
         for bad in (1.0, "1", None, np.float32(1)):
             with pytest.raises(TypeError, match="'groups': got .*, wanted an integer"):

@@ -98,7 +98,7 @@ def _first_damage_with_an_effect(operation, case, kwargs, name, whole):
 
 def test_the_operations_left_out_have_no_sums():
     exact_or_pointwise = {
-        "relu", "relu_backward", "add", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "dropout",
+        "relu", "relu_backward", "add", "scale", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "dropout",
         "dropout_backward", "max_pool", "min_pool", "augment",
     }  # fmt: skip
     assert set(OPERATIONS) - set(SUMMED) == exact_or_pointwise

@@ -15,7 +15,7 @@ from .gemm import gemm
 from .geometry import axis_geometry, out_shape, windows
 from .lrn import lrn, lrn_backward, lrn_within_channel, lrn_within_channel_backward
 from .numeric import central_differences
-from .pointwise import add, relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
+from .pointwise import add, relu, relu_backward, scale, sigmoid, sigmoid_backward, tanh, tanh_backward
 from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
 from .sgd import sgd_momentum
 from .softmax import softmax, softmax_cross_entropy

@@ -44,3 +44,8 @@ def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> Array:
 def add(a: ArrayLike, b: ArrayLike) -> Array:
     """a + b."""
     return f64(a) + f64(b)
+
+
+def scale(x: ArrayLike, factor: float) -> Array:
+    """y = factor * x."""
+    return factor * f64(x)

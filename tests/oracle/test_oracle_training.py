@@ -20,6 +20,7 @@ def test_pointwise() -> None:
     )
     assert oracle.sigmoid_backward([16, 16], [0.25, 1]).tolist() == [3, 0]
     assert oracle.add([1, 2], [10, 20]).tolist() == [11, 22]
+    assert oracle.scale([1, -2, 0], -0.25).tolist() == [-0.25, 0.5, 0]
 
 
 PHILOX = [  # the known answers of Random123

@@ -1,5 +1,6 @@
 """Cases of the operations that treat every element alone: any number of dimensions, any size."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +26,31 @@ CASES = (
 )
 
 
+@dataclass(frozen=True)
+class ScaleCase:
+    name: str
+    shape: tuple[int, ...]
+    factor: float = 0.5
+
+
+SCALE_CASES = (
+    *(ScaleCase(case.name, case.shape) for case in CASES),
+    ScaleCase("by 0", (5, 7), 0.0),
+    ScaleCase("by -3", (5, 7), -3.0),
+    ScaleCase("by 0.8", (29, 31), 0.8),
+    ScaleCase("by 2^-100", (33,), 2.0**-100),
+)
+
+
 def _draw(names: tuple[str, ...], make: Callable[..., np.ndarray]) -> Callable[..., Arguments]:
     def draw(case: ShapeCase, rng: np.random.Generator, values: str) -> Arguments:
         return Arguments(values={name: make(name, sample(rng, case.shape, values)) for name in names})
 
     return draw
+
+
+def _draw_scale(case: ScaleCase, rng: np.random.Generator, values: str) -> Arguments:
+    return Arguments(values={"x": sample(rng, case.shape, values)}, fixed={"factor": case.factor})
 
 
 def _as_drawn(name: str, drawn: np.ndarray) -> np.ndarray:
@@ -69,5 +90,15 @@ OPERATIONS = (
         lambda a: np.abs(a["dy"] * a["y"]) * (1 + np.abs(a["y"])),
         _squashed,
         exact=False,
+    ),
+    Operation(
+        "scale",
+        ("out",),
+        SCALE_CASES,
+        _draw_scale,
+        terms=lambda a: 2,  # the factor, rounded to float32, and the product
+        scale=lambda a: np.abs(a["factor"] * a["x"]),
+        # 0.8 is a number that no float holds; the other factors have a digit or two
+        exact_on_integers=lambda a: math.frexp(a["factor"])[0] * 4 % 1 == 0,
     ),
 )

@@ -17,12 +17,12 @@ IMAGES = 16  # an augmented row of 16 images is a cache line of float32
 
 
 def _in_chunks(function: Callable[..., None]) -> Callable[..., None]:
-    def chunked(*arrays: np.ndarray, out: np.ndarray) -> None:
+    def chunked(*arrays: np.ndarray, out: np.ndarray, **parameters: Any) -> None:
         flat = [array.reshape(-1) for array in (*arrays, out)]
 
         def work(chunk: slice, _: Scratch) -> None:
             *inputs, result = (array[chunk] for array in flat)
-            function(*inputs, out=result)
+            function(*inputs, out=result, **parameters)
 
         parallel.run(work, even(out.size, CHUNK))
 
@@ -30,6 +30,7 @@ def _in_chunks(function: Callable[..., None]) -> Callable[..., None]:
 
 
 add = _in_chunks(reference.add)
+scale = _in_chunks(reference.scale)
 sigmoid = _in_chunks(reference.sigmoid)
 sigmoid_backward = _in_chunks(reference.sigmoid_backward)
 tanh = _in_chunks(reference.tanh)

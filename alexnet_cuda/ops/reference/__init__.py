@@ -20,7 +20,7 @@ from .conv import bias_grad, conv2d, conv2d_dgrad, conv2d_wgrad
 from .dropout import dropout, dropout_backward, philox4x32
 from .gemm import gemm
 from .lrn import lrn, lrn_backward, lrn_within_channel, lrn_within_channel_backward
-from .pointwise import add, relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
+from .pointwise import add, relu, relu_backward, scale, sigmoid, sigmoid_backward, tanh, tanh_backward
 from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
 from .sgd import sgd_momentum
 from .softmax import softmax, softmax_cross_entropy

@@ -36,3 +36,8 @@ def sigmoid_backward(dy, y, *, out):
 
 def add(a, b, *, out):
     out[...] = wide(a) + wide(b)
+
+
+def scale(x, *, factor, out):
+    x = wide(x)
+    out[...] = x * x.dtype.type(factor)
