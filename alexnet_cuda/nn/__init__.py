@@ -9,7 +9,7 @@ they are trained; `placement` turns a net and devices into the schedule that `gr
 """
 
 from .devices import CudaDevice, Device, HostDevice, devices
-from .graph import Graph, Rate, StepResult, Transfer
+from .graph import Graph
 from .init import Constant, Glorot, He, Normal
 from .layer import Layer, Parameter, Weighted
 from .layers import (
@@ -26,6 +26,7 @@ from .layers import (
     Tanh,
 )
 from .net import Net
+from .nodes import Rate, StepResult, Transfer
 from .placement import place
 from .presets import PRESETS, preset, with_classes
 from .recipe import Augmentation, Dexp, Drop, Plateau, Recipe, Schedule, Steps

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .graph import Graph, Transfer
+    from .graph import Graph
+    from .nodes import Transfer
 
 
 def describe(graph: Graph) -> str:

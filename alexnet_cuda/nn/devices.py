@@ -32,6 +32,8 @@ class Device(Protocol):
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array: ...
 
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array: ...
+
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Host memory that `upload` and `download` use when the stream gets there, not when they are called."""
 
@@ -68,6 +70,9 @@ class HostDevice:
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         return np.empty(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return np.zeros(shape, dtype)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.empty(shape, dtype)
@@ -131,6 +136,10 @@ class CudaDevice:
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         with self._here():
             return self._cupy.empty(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        with self._here(), self.stream:
+            return self._cupy.zeros(shape, dtype)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         count = int(np.prod(shape))

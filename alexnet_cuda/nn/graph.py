@@ -7,7 +7,6 @@ another device made waits for that piece's event. There is no other order betwee
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,71 +16,8 @@ from .. import ops
 from ..ops.arrays import Array
 from .devices import Device, Event
 from .net import Net
+from .nodes import Node, Rate, Slice, StepResult, Tensor, Transfer
 from .part import Part
-
-
-@dataclass
-class Node:
-    """One piece of work on one device; `after` are the nodes of other devices it waits for.
-
-    `call` takes nothing; a layer's takes `training`, and an update's the rate and the momentum of the step.
-    """
-
-    label: str
-    device: Device
-    call: Callable[..., None]
-    after: tuple[Node, ...] = ()
-    is_copy: bool = False  # the call queues the work on the device's stream by itself
-    of_layer: bool = False
-    parameter: str | None = None  # set: an update, left out where the parameter's rate is 0
-    announced: bool = False  # another node waits for this one
-    event: Event = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """A tensor, or its gradient, that crosses from one device to another in each step."""
-
-    tensor: str
-    bytes: int
-    source: str
-    target: str
-
-
-@dataclass(frozen=True)
-class Rate:
-    """What an update of one parameter uses; a learning rate of 0 leaves it and its momentum alone."""
-
-    lr: float
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """The mean loss of a batch, how many images were right (top-1, top-5), and how many there were."""
-
-    loss: float
-    correct: tuple[int, int]
-    images: int
-
-
-@dataclass
-class Slice:
-    """One device's share of a parameter: columns `where` of the last axis of the whole."""
-
-    device: Device
-    where: slice
-    value: Array
-    momentum: Array | None
-    gradient: Array
-
-
-@dataclass
-class Tensor:
-    """Activations after a layer, with the gradient: for each device, its array and the tower it holds (None: all)."""
-
-    name: str
-    pieces: list[tuple[Device, int | None, Array, Array | None]]
 
 
 class Graph:
@@ -154,7 +90,7 @@ class Graph:
         self, images: np.ndarray, labels: np.ndarray, offsets: np.ndarray, flips: np.ndarray,
         color_shift: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        """Upload a batch of stored images, and cut, mirror and shift it on every device that reads it.
+        """Upload a batch of stored images, and cut, mirror, shift and scale it on every device that reads it.
 
         The arguments are those of `ops.augment`, images uint8 [batch, S, S, channels], on the host; labels int32.
         """
@@ -167,6 +103,8 @@ class Graph:
             here = {name: self._uploaded(position, device, name, array) for name, array in arrays.items()}
             how = {"crop": x.shape[1:3], "mean": self.mean.get(position), "dtype": x.dtype, "out": x}
             device.submit(partial(ops.augment, **here, **how))
+            if (factor := self.net.recipe.pixel_scale) != 1:
+                device.submit(partial(ops.scale, x, factor, out=x))
 
     def feed_array(self, x: np.ndarray, labels: np.ndarray) -> None:
         """Upload a batch that is ready: x [C, H, W, batch] as the first layer sees it; labels int32."""

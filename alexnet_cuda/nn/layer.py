@@ -73,7 +73,10 @@ class Layer:
         raise NotImplementedError
 
     def backward(self, part: Part, training: bool) -> None:
-        """Compute the parameters' gradients and, where it is not None, part.dx from part.dy."""
+        """From part.dy compute part.dx, unless that is None, and the gradients of the parameters.
+
+        Layers without parameters are asked only when there is a part.dx.
+        """
         raise NotImplementedError
 
 

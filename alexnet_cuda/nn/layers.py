@@ -139,8 +139,7 @@ class ReLU(Layer):
         ops.relu(part.x, out=part.y)
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.relu_backward(part.dy, part.y, out=part.dx)
+        ops.relu_backward(part.dy, part.y, out=part.dx)
 
 
 @dataclass(frozen=True)
@@ -155,8 +154,7 @@ class Tanh(Layer):
         ops.tanh(part.x, out=part.y)
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.tanh_backward(part.dy, part.y, out=part.dx)
+        ops.tanh_backward(part.dy, part.y, out=part.dx)
 
 
 @dataclass(frozen=True)
@@ -171,65 +169,54 @@ class Sigmoid(Layer):
         ops.sigmoid(part.x, out=part.y)
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.sigmoid_backward(part.dy, part.y, out=part.dx)
+        ops.sigmoid_backward(part.dy, part.y, out=part.dx)
 
 
 @dataclass(frozen=True)
-class LRN(Layer):
-    """Normalisation across the maps of one tower: `x / (k + alpha * sum x^2)^beta`, alpha not divided by size."""
+class _Norm(Layer):
+    """The constants that both normalisations have, and their checks."""
 
     size: int = 5
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 2.0
-    kind: ClassVar[str] = "norm"
 
     def output_shape(self, shape: Shape) -> Shape:
-        return _normalised(self, shape)
-
-    def _constants(self, part: Part) -> dict[str, Any]:
-        return {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k, "groups": part.groups}
-
-    def forward(self, part: Part, training: bool) -> None:
-        ops.lrn(part.x, **self._constants(part), out=part.y)
-
-    def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.lrn_backward(part.x, part.dy, **self._constants(part), out=part.dx)
-
-
-@dataclass(frozen=True)
-class LRNWithinChannel(Layer):
-    """Normalisation by the neighbours in the same map, `size` x `size` pixels."""
-
-    size: int = 5
-    alpha: float = 1e-4
-    beta: float = 0.75
-    k: float = 2.0
-    kind: ClassVar[str] = "mapnorm"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return _normalised(self, shape)
+        name = f"layer '{self.name}'"
+        parameters.integer(name, "size", self.size, minimum=1)
+        parameters.number(name, "alpha", self.alpha, minimum=0)
+        parameters.number(name, "beta", self.beta)
+        parameters.number(name, "k", self.k, minimum=parameters.FLOAT32_SMALLEST)
+        return maps(self, shape)
 
     def _constants(self) -> dict[str, Any]:
         return {"size": self.size, "alpha": self.alpha, "beta": self.beta, "k": self.k}
+
+
+@dataclass(frozen=True)
+class LRN(_Norm):
+    """Normalisation across the maps of one tower: `x / (k + alpha * sum x^2)^beta`, alpha not divided by size."""
+
+    kind: ClassVar[str] = "norm"
+
+    def forward(self, part: Part, training: bool) -> None:
+        ops.lrn(part.x, **self._constants(), groups=part.groups, out=part.y)
+
+    def backward(self, part: Part, training: bool) -> None:
+        ops.lrn_backward(part.x, part.dy, **self._constants(), groups=part.groups, out=part.dx)
+
+
+@dataclass(frozen=True)
+class LRNWithinChannel(_Norm):
+    """Normalisation by the neighbours in the same map, `size` x `size` pixels."""
+
+    kind: ClassVar[str] = "mapnorm"
 
     def forward(self, part: Part, training: bool) -> None:
         ops.lrn_within_channel(part.x, **self._constants(), out=part.y)
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.lrn_within_channel_backward(part.x, part.dy, **self._constants(), out=part.dx)
-
-
-def _normalised(layer: LRN | LRNWithinChannel, shape: Shape) -> Shape:
-    name = f"layer '{layer.name}'"
-    parameters.integer(name, "size", layer.size, minimum=1)
-    parameters.number(name, "alpha", layer.alpha, minimum=0)
-    parameters.number(name, "beta", layer.beta)
-    parameters.number(name, "k", layer.k, minimum=parameters.FLOAT32_SMALLEST)
-    return maps(layer, shape)
+        ops.lrn_within_channel_backward(part.x, part.dy, **self._constants(), out=part.dx)
 
 
 @dataclass(frozen=True)
@@ -257,8 +244,7 @@ class MaxPool(Layer):
         ops.max_pool(part.x, **self._geometry(), out=(part.y, part.kept["argmax"]))
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.max_pool_backward(part.dy, part.kept["argmax"], part.x.shape, **self._geometry(), out=part.dx)
+        ops.max_pool_backward(part.dy, part.kept["argmax"], part.x.shape, **self._geometry(), out=part.dx)
 
 
 @dataclass(frozen=True)
@@ -282,8 +268,7 @@ class AvgPool(Layer):
         ops.avg_pool(part.x, **self._geometry(), out=part.y)
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is not None:
-            ops.avg_pool_backward(part.dy, part.x.shape, **self._geometry(), out=part.dx)
+        ops.avg_pool_backward(part.dy, part.x.shape, **self._geometry(), out=part.dx)
 
 
 @dataclass(frozen=True)
@@ -314,8 +299,6 @@ class Dropout(Layer):
             self._at_test_time(part, part.x, part.y)
 
     def backward(self, part: Part, training: bool) -> None:
-        if part.dx is None:
-            return
         if training:
             ops.dropout_backward(part.dy, **self._mask(part), out=part.dx)
         else:

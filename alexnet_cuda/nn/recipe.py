@@ -79,7 +79,8 @@ class Recipe:
 
     batch: images; epochs: passes over the data; lr: learning rate; bias_schedule: of the biases, where it differs;
     store_size: side in pixels of the stored images the crops are cut from; mean: what is subtracted, the "image"
-    (per pixel), the "channel" means, or "none".
+    (per pixel), the "channel" means, or "none"; pixel_scale: the factor on what is then left of the 0 to 255. 2012
+    had none (1), which suits its small initial weights; He's want inputs of variance about 1, hence the default.
     """
 
     batch: int = 128
@@ -92,6 +93,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     store_size: int = 256
     mean: str = "image"
+    pixel_scale: float = 1 / 64
 
     def __post_init__(self) -> None:
         for name in ("batch", "epochs", "store_size"):
@@ -109,6 +111,8 @@ class Recipe:
             raise ValueError(f"recipe: momentum: got {self.momentum!r}, wanted at least 0 and below 1")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"recipe: weight_decay: got {self.weight_decay!r}, wanted at least 0")
+        if isinstance(self.pixel_scale, bool) or not (math.isfinite(self.pixel_scale) and self.pixel_scale > 0):
+            raise ValueError(f"recipe: pixel_scale: got {self.pixel_scale!r}, wanted a number above 0")
         if self.mean not in ("image", "channel", "none"):
             raise ValueError(f"recipe: mean: got {self.mean!r}, wanted 'image', 'channel' or 'none'")
 

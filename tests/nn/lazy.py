@@ -32,6 +32,9 @@ class LazyDevice:
     def empty(self, shape, dtype):
         return np.full(shape, 99, dtype)
 
+    def zeros(self, shape, dtype):
+        return np.zeros(shape, dtype)
+
     def pinned(self, shape, dtype):
         array = np.empty(shape, dtype)
         self._pinned.add(id(array))

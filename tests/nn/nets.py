@@ -42,12 +42,10 @@ def integers():
 
 
 def placed(net, devices, seed=3, dtype=np.float64, **options):
-    """A graph with the net's initial weights and momenta of zero."""
+    """A graph with the net's initial weights."""
     devices = nn.devices(devices) if isinstance(devices, str) else devices
     graph = nn.place(net, devices, BATCH, dtype=dtype, seed=5, **options)
-    values = net.initial(seed)
-    graph.set_weights(values)
-    graph.set_momenta({name: np.zeros_like(value) for name, value in values.items()})
+    graph.set_weights(net.initial(seed))
     return graph
 
 

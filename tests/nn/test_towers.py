@@ -136,5 +136,6 @@ def test_images_reach_both_towers_cut_and_without_the_mean(devices):
         y, x = offsets[n]
         crop = images[n, y : y + 13, x : x + 11].astype(np.float64)
         crop = (crop[:, ::-1] if flips[n] else crop) + shift[n] - centre
+        crop *= net.recipe.pixel_scale
         for _, array in graph.inputs:
-            np.testing.assert_allclose(array[..., n], crop.transpose(2, 0, 1), atol=1e-4)
+            np.testing.assert_allclose(array[..., n], crop.transpose(2, 0, 1), atol=1e-5)
