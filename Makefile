@@ -1,4 +1,4 @@
-# make test, make lint: each works alone on a fresh machine with Python (venv, header files), g++ and make.
+# make train, make test, make lint: each works alone on a fresh machine with Python (venv, header files), g++ and make.
 # Everything is installed into .venv. Python changes take effect at once; C++ changes rebuild what they touch.
 PYTHON ?= python3
 VENV := .venv
@@ -8,9 +8,13 @@ build_files := setup.py pyproject.toml CMakeLists.txt $(wildcard build_support/*
 cpp_files := $(shell find csrc -type f)
 cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files))
 
-.PHONY: build test lint format check bench-cpu test-install clean
+.PHONY: build train test lint format check bench-cpu bench-epoch test-install clean
 
 build: $(VENV)/build.stamp
+
+# AlexNet's two towers on the embedded images: minutes on two cores. make train ARGS='--epochs 4 --devices cpu,cpu'
+train: build
+	$(BIN)/alexnet-cuda train $(ARGS)
 
 test: build
 	$(BIN)/python -m pytest
@@ -31,6 +35,11 @@ check: build
 
 bench-cpu: build
 	$(BIN)/python benchmarks/bench_cpu.py
+
+# An epoch of training against PyTorch, which this installs into .venv.
+bench-epoch: build
+	$(BIN)/pip install --quiet torch
+	$(BIN)/python benchmarks/bench_epoch.py
 
 # Real installations into fresh environments: minutes, and the network.
 test-install: build

@@ -108,8 +108,11 @@ def _paper_recipe() -> Recipe:
 def alexnet_mini() -> Net:
     """The topology of 2012 at 32x32 pixels: two towers that meet in conv3 and in the fully connected layers.
 
-    Ours: small enough to train on a CPU in minutes, so that all of the house can be seen at work.
+    Ours: small enough to train on a CPU in minutes, so that all of the house can be seen at work. Tuned on the
+    embedded images: dropping a fifth of the fully connected layers, not half, because 14 epochs are few; and without
+    mirror images, because shoes and sleeves all point one way there.
     """
+    drop = Dropout(0.8)
     pool = MaxPool(3, 2, ceil_mode=True)
     layers = [
         Conv(16, 5, pad=2), ReLU(), PAPER_LRN, pool,
@@ -117,10 +120,13 @@ def alexnet_mini() -> Net:
         Conv(48, 3, pad=1), ReLU(),
         Conv(48, 3, pad=1, sees="own"), ReLU(),
         Conv(32, 3, pad=1, sees="own"), ReLU(), pool,
-        FullyConnected(256), ReLU(), Dropout(0.5),
-        FullyConnected(256), ReLU(), Dropout(0.5),
+        FullyConnected(256), ReLU(), drop,
+        FullyConnected(256), ReLU(), drop,
         FullyConnected(10, on=0),
     ]  # fmt: skip
-    recipe = Recipe(batch=128, epochs=16, lr=0.01, store_size=36)
+    recipe = Recipe(
+        batch=128, epochs=14, lr=0.03, store_size=36, schedule=Steps((Drop(9, 0.1), Drop(12, 0.01))),
+        augmentation=Augmentation(flip=False),
+    )  # fmt: skip
     source = "this project: the topology of the 2012 net, He initial values"
     return Net(layers, (3, 32, 32), towers=2, name="alexnet_mini", recipe=recipe, source=source)
