@@ -7,13 +7,19 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import DeviceError
-from . import check, info
+from ..train.errors import TrainingError
+from ..train.interrupts import Interrupted
+from . import check, eval, info, predict, prepare, train
 
-COMMANDS = (check, info)
+COMMANDS = (check, info, prepare, train, eval, predict)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit status: 0 done, 1 the command found something wrong, 2 it could not be understood."""
+    """Run one command.
+
+    Exit status: 0 done, 1 the command found something wrong, 2 it could not be understood or cannot be done here,
+    130 and 143 interrupted. What is wrong is one line on stderr that says what to do.
+    """
     parser = argparse.ArgumentParser(
         prog="alexnet-cuda",
         description="AlexNet of 2012, from scratch.",
@@ -27,11 +33,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = arguments.run(arguments)
         return status
+    except TrainingError as error:
+        return _complain(error, 1)
     except (ValueError, TypeError, DeviceError) as error:
-        print(f"alexnet-cuda: {error}", file=sys.stderr)
-        return 2
+        return _complain(error, 2)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}; use smaller batches (--batch)", 2)
     except BrokenPipeError:  # the reader (head, less) has seen enough; keep Python's exit quiet about it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename else error, 2)
+    except Interrupted as stopped:
+        return stopped.exit_status
     except KeyboardInterrupt:
         return 130
+
+
+def _complain(what: object, status: int) -> int:
+    print(f"alexnet-cuda: {what}", file=sys.stderr)
+    return status
