@@ -110,7 +110,7 @@ def load(path: str | os.PathLike[str], *, force: bool = False) -> Checkpoint:
         if count:
             raise CheckpointError(
                 f"{path}: {count:,} of the {array.size:,} numbers in {name!r} are NaN or infinite"
-                "; fix: use an earlier checkpoint, or --force to take it as it is"
+                "; fix: use an earlier checkpoint (from Python, checkpoint.load(path, force=True) takes it as it is)"
             )
     return Checkpoint(arrays, json.loads(text["meta"]), path, int(text["step"]))
 
