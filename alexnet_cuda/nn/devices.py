@@ -19,6 +19,7 @@ from ..ops.arrays import Array
 from ..ops.backends import HOST_BACKENDS
 
 Event = Any
+PEER_ACCESS_ALREADY_ENABLED = 704  # cudaErrorPeerAccessAlreadyEnabled, which CuPy does not name
 
 
 class Device(Protocol):
@@ -124,6 +125,7 @@ class CudaDevice:
         self.peer = peer
         self.copies: list[int] = []
         self._cupy = cupy
+        self._reached: dict[int, bool] = {}  # by index of the other GPU
         self._staging: dict[int, np.ndarray] = {}  # pinned, one for each source array
         with self._here():
             self.stream = cupy.cuda.Stream(non_blocking=True)
@@ -134,7 +136,7 @@ class CudaDevice:
             yield
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        with self._here():
+        with self._here(), self.stream:  # CuPy's pool gives memory back to the stream that it came from
             return self._cupy.empty(shape, dtype)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -180,15 +182,18 @@ class CudaDevice:
 
     def _reaches(self, source: CudaDevice) -> bool:
         """Whether this GPU can read the other's memory; turns that on the first time."""
-        if source.index == self.index:
-            return True
+        if source.index not in self._reached:
+            self._reached[source.index] = source.index == self.index or self._enable_peer(source.index)
+        return self._reached[source.index]
+
+    def _enable_peer(self, index: int) -> bool:
         runtime = self._cupy.cuda.runtime
-        if not runtime.deviceCanAccessPeer(self.index, source.index):
+        if not runtime.deviceCanAccessPeer(self.index, index):
             return False
         try:
-            runtime.deviceEnablePeerAccess(source.index)
+            runtime.deviceEnablePeerAccess(index)
         except runtime.CUDARuntimeError as error:
-            if error.status != runtime.errorPeerAccessAlreadyEnabled:
+            if error.status != PEER_ACCESS_ALREADY_ENABLED:
                 raise
         return True
 
