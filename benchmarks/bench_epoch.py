@@ -3,9 +3,10 @@
     pip install torch
     python benchmarks/bench_epoch.py [--rounds 3] [--json benchmarks/results/epoch-<machine>.json]
 
-Both train on the same minibatches of crops and mirror images, cut outside the clock for PyTorch and inside it here;
-both update with momentum and weight decay, and read the loss of every step. PyTorch runs in both memory layouts, and
-the better one counts. Epochs alternate, so that a busy moment hits all.
+Both train on minibatches of the same images, cropped at random: here inside the clock, shuffled anew each epoch; for
+PyTorch outside it, the first epoch's again and again. Both update with momentum and weight decay, and read the loss
+of every step. PyTorch runs in both memory layouts, and the better one counts. Epochs alternate, so that a busy moment
+hits all.
 """
 
 import argparse
@@ -48,14 +49,15 @@ def ours(net: nn.Net, store: data.Store, loader: Loader, devices: str) -> Callab
     return epoch
 
 
-def crops(batch: Batch, mean: np.ndarray, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The images of a batch as PyTorch takes them: float [N, 3, size, size], mean subtracted, and labels."""
+def crops(batch: Batch, mean: np.ndarray, net: nn.Net) -> tuple[torch.Tensor, torch.Tensor]:
+    """The images of a batch as PyTorch takes them, float [N, 3, H, W], less the mean and scaled, and labels."""
+    size = net.input_shape[1]
     edge = (mean.shape[0] - size) // 2
     centre = mean[edge : edge + size, edge : edge + size]
     x = np.empty((len(batch.images), size, size, mean.shape[2]), np.float32)
     for n, (image, (top, left), flip) in enumerate(zip(batch.images, batch.offsets, batch.flips, strict=True)):
         cut = image[top : top + size, left : left + size]
-        x[n] = (cut[:, ::-1] if flip else cut) - centre
+        x[n] = ((cut[:, ::-1] if flip else cut) - centre) * net.recipe.pixel_scale
     return torch.from_numpy(x.transpose(0, 3, 1, 2).copy()), torch.from_numpy(batch.labels.astype(np.int64))
 
 
@@ -63,9 +65,12 @@ def pytorch(net: nn.Net, store: data.Store, loader: Loader, layout: torch.memory
     """An epoch of the same net in PyTorch, eager, in float32."""
     module = torch_net(net).to(memory_format=layout).train()
     load_weights(module, net.initial(0))
-    optimizer = torch.optim.SGD(module.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+    biases = [p for name, p in module.named_parameters() if name.endswith("bias")]
+    weights = [p for name, p in module.named_parameters() if not name.endswith("bias")]
+    groups = [{"params": weights, "weight_decay": DECAY}, {"params": biases, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=RATE, momentum=MOMENTUM)
     with closing(loader.epoch(0)) as batches:
-        ready = [crops(batch, store.mean_image, net.input_shape[1]) for batch in batches]
+        ready = [crops(batch, store.mean_image, net) for batch in batches]
     ready = [(x.contiguous(memory_format=layout), labels) for x, labels in ready]
 
     def epoch(number: int) -> float:

@@ -11,7 +11,7 @@ they are trained; `placement` turns a net and devices into the schedule that `gr
 from .devices import CudaDevice, Device, HostDevice, devices
 from .graph import Graph
 from .init import Constant, Glorot, He, Normal
-from .layer import Layer, Parameter, Weighted
+from .layer import Layer, Parameter
 from .layers import (
     LRN,
     AvgPool,
@@ -24,6 +24,7 @@ from .layers import (
     Sigmoid,
     SoftmaxLoss,
     Tanh,
+    Weighted,
 )
 from .net import Net
 from .nodes import Rate, StepResult, Transfer

@@ -41,6 +41,12 @@ class Crossings:
             return
         if not halves and not (place.parameters and place.input_spread == WHOLE and len(before) == 2):
             return  # the input's gradient, if anyone asked for it, is a sum over towers too
+        if isinstance(place.spread, int):  # one tower alone read an input that both have
+            at, away = place.spread, 1 - place.spread
+            before[away].differentiated = self._copy(
+                nodes, name, (at, before[at].dy, before[at].differentiated), (away, before[away].dy), gradient=True
+            )
+            return
         # Everything the copies read is complete before either sum begins to change it.
         shares = {at: piece.differentiated for at, piece in before.items()}
         for at in (0, 1) if halves else (0,):

@@ -8,7 +8,7 @@ share one physical GPU, or the host: that is how the two towers are tested anywh
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,15 +111,14 @@ class CudaDevice:
 
     def __init__(self, index: int, *, peer: bool = True):
         if problem := config.cuda_problem():
-            raise DeviceError(problem)
-        try:
-            import cupy
-        except ImportError as error:
-            raise DeviceError("a GPU needs CuPy, which is not installed; pip install cupy-cuda13x") from error
+            raise DeviceError(f"{problem}; or use the device cpu")
+        import cupy
+
         count = cupy.cuda.runtime.getDeviceCount()
         if index >= count:
             there = ", ".join(f"cuda:{i}" for i in range(count)) or "none"
-            raise DeviceError(f"cuda:{index}: this machine has {count} GPU(s): {there}")
+            fix = "the same GPU may be named twice, cuda:0,cuda:0" if count else "use the device cpu"
+            raise DeviceError(f"cuda:{index}: this machine has {count} GPU(s): {there}; {fix}")
         self.name = f"cuda:{index}"
         self.index = index
         self.peer = peer
@@ -131,9 +130,14 @@ class CudaDevice:
             self.stream = cupy.cuda.Stream(non_blocking=True)
 
     @contextlib.contextmanager
-    def _here(self) -> Any:
-        with self._cupy.cuda.Device(self.index):
-            yield
+    def _here(self) -> Iterator[None]:
+        """This GPU as the current one; what the runtime reports is a DeviceError, whichever call it comes from."""
+        try:
+            with self._cupy.cuda.Device(self.index):
+                yield
+        except self._cupy.cuda.runtime.CUDARuntimeError as error:
+            fix = "if the context is lost, start again from the last checkpoint (--resume auto)"
+            raise DeviceError(f"{self.name}: {error}; {fix}") from error
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
         with self._here(), self.stream:  # CuPy's pool gives memory back to the stream that it came from
@@ -215,12 +219,7 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         with self._here():
-            try:
-                self.stream.synchronize()
-            except self._cupy.cuda.runtime.CUDARuntimeError as error:
-                raise DeviceError(
-                    f"{self.name}: {error}; the context is lost: start again from the last checkpoint (--resume auto)"
-                ) from error
+            self.stream.synchronize()
 
 
 def devices(spec: str) -> list[Device]:

@@ -15,7 +15,7 @@ import numpy as np
 from .. import ops
 from ..ops.arrays import Array
 from .devices import Device, Event
-from .net import Net
+from .net import INPUT, Net
 from .nodes import Node, Rate, Slice, StepResult, Tensor, Transfer
 from .part import Part
 
@@ -167,6 +167,7 @@ class Graph:
         self._end()
 
     def _set_step(self, step: int) -> None:
+        self._begin()
         for device, state in self.states:
             device.upload(np.array([step], state.dtype), state[:1])
 
@@ -237,7 +238,7 @@ class Graph:
 
     def input_gradient(self) -> np.ndarray:
         """The gradient with respect to the net's input, if the graph was placed with input_gradient=True."""
-        return self._whole("data", 3)
+        return self._whole(INPUT, 3)
 
     def _whole(self, name: str, which: int) -> np.ndarray:
         if name not in self.tensors:

@@ -7,16 +7,16 @@ towers on two devices, and a gradient check.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..ops import parameters
-from . import init
+from ..ops import geometry, parameters
 from .init import Init
 
 if TYPE_CHECKING:
     from .part import Part
 
 Shape = tuple[int, ...]  # (C, H, W) of maps, or (features,)
+LAYERS: dict[str, type[Layer]] = {}  # by class name
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,15 @@ class Layer:
     on: int | None = field(default=None, kw_only=True)
 
     kind: ClassVar[str] = ""
+    operations: ClassVar[tuple[str, ...]] = ()  # those of `ops` that forward and backward call
     pointwise: ClassVar[bool] = False  # keeps the shape, and may write its result over its input
     reads_own: ClassVar[str] = ""  # what backward needs of the layer's own output: "", its "sign", or its "value"
     keeps_sign: ClassVar[bool] = False  # the result is positive just where the input is, or is zero
+
+    def __init_subclass__(cls) -> None:
+        """Every layer with a kind can be read back from a checkpoint, a user's own too once it is imported."""
+        if cls.kind:
+            LAYERS[cls.__name__] = cls
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one image's output. Raises ValueError where the input does not fit."""
@@ -80,41 +86,6 @@ class Layer:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Weighted(Layer):
-    """What layers with weights share.
-
-    sees: "own", the maps of its own tower, or "all" of them; in a net of one tower there is no difference.
-    bias: its initial value. weight_lr, bias_lr, weight_decay, bias_decay: multipliers of the recipe's.
-    """
-
-    sees: str = field(default="all", kw_only=True)
-    init: Init = field(default_factory=init.He, kw_only=True)
-    bias: float = field(default=0.0, kw_only=True)
-    weight_lr: float = field(default=1.0, kw_only=True)
-    bias_lr: float = field(default=1.0, kw_only=True)
-    weight_decay: float = field(default=1.0, kw_only=True)
-    bias_decay: float = field(default=0.0, kw_only=True)
-
-    def __post_init__(self) -> None:
-        name = f"layer '{self.name or self.kind}'"
-        if self.sees not in ("own", "all"):
-            raise ValueError(f"{name}: sees: got {self.sees!r}, wanted 'own' or 'all'")
-        if not isinstance(self.init, Init):
-            raise TypeError(f"{name}: init: got {self.init!r}, wanted initial values such as nn.He()")
-        for multiplier in ("bias", "weight_lr", "bias_lr", "weight_decay", "bias_decay"):
-            minimum = None if multiplier == "bias" else 0.0
-            parameters.number(name, multiplier, getattr(self, multiplier), minimum=minimum)
-
-    def _parameters(self, w_shape: Shape, fan_in: int, fan_out: int) -> dict[str, Parameter]:
-        fans = {"fan_in": fan_in, "fan_out": fan_out}
-        w = Parameter(f"{self.name}.w", self.name, w_shape, self.init, self.weight_lr, self.weight_decay, **fans)
-        b = Parameter(
-            f"{self.name}.b", self.name, w_shape[-1:], init.Constant(self.bias), self.bias_lr, self.bias_decay, **fans
-        )
-        return {"w": w, "b": b}
-
-
 def maps(layer: Layer, shape: Shape) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ValueError(f"layer '{layer.name}': wanted maps [C, H, W], got the {shape[0]} features of one vector")
@@ -125,3 +96,9 @@ def even(layer: Layer, what: str, count: int, parts: int) -> int:
     if count % parts:
         raise ValueError(f"layer '{layer.name}': {count} {what} cannot be split into {parts} equal parts")
     return count // parts
+
+
+def window_outputs(layer: Any, image: tuple[int, int]) -> tuple[int, int]:
+    """How many windows of a layer with size, stride, pad and ceil_mode fit an image, down and across."""
+    size = parameters.pair(f"layer '{layer.name}'", "size", layer.size, minimum=1)
+    return geometry.windows(f"layer '{layer.name}'", image, size, layer.stride, layer.pad, layer.ceil_mode).outputs

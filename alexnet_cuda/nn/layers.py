@@ -1,6 +1,6 @@
 """The layers: sizes, the shapes that follow from them, and which operations they call forward and backward.
 
-A new layer is one class here and one operation in `ops`.
+A new layer is one class here (in `weighted` if it has weights) and one operation in `ops`.
 """
 
 from __future__ import annotations
@@ -9,121 +9,28 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .. import ops
-from ..ops import geometry, parameters
+from ..ops import parameters
 from ..ops.geometry import IntOrPair, Pad
-from .layer import Layer, Parameter, Shape, Weighted, even, maps
+from .layer import Layer, Shape, maps, window_outputs
 from .part import Part
+from .weighted import Conv, FullyConnected, Weighted
 
+__all__ = [
+    "AvgPool",
+    "Conv",
+    "Dropout",
+    "FullyConnected",
+    "LRN",
+    "LRNWithinChannel",
+    "MaxPool",
+    "ReLU",
+    "Sigmoid",
+    "SoftmaxLoss",
+    "TOPK",
+    "Tanh",
+    "Weighted",
+]
 TOPK = (1, 5)
-
-
-def _outputs(layer: Conv | MaxPool | AvgPool, image: tuple[int, int]) -> tuple[int, int]:
-    """How many windows of a layer fit an image."""
-    size = parameters.pair(f"layer '{layer.name}'", "size", layer.size, minimum=1)
-    windows = geometry.windows(f"layer '{layer.name}'", image, size, layer.stride, layer.pad, layer.ceil_mode)
-    return windows.outputs
-
-
-def _at_least_one(layer: Layer, *counts: str) -> None:
-    for count in counts:
-        parameters.integer(f"layer '{layer.name}'", count, getattr(layer, count), minimum=1)
-
-
-@dataclass(frozen=True)
-class Conv(Weighted):
-    """Convolution with bias. filters: in all towers together; size, stride: pixels; groups: inside one tower."""
-
-    filters: int
-    size: IntOrPair
-    stride: IntOrPair = 1
-    pad: Pad = 0
-    groups: int = 1
-    ceil_mode: bool = False
-    kind: ClassVar[str] = "conv"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        _, H, W = maps(self, shape)
-        _at_least_one(self, "filters", "groups")
-        return (self.filters, *_outputs(self, (H, W)))
-
-    def parameters(self, shape: Shape, towers: int) -> dict[str, Parameter]:
-        C, groups = shape[0], self.groups * towers
-        even(self, "filters", self.filters, groups)
-        R, S = parameters.pair(self.name, "size", self.size, minimum=1)
-        channels = even(self, "input channels", C, groups)
-        return self._parameters((channels, R, S, self.filters), channels * R * S, self.filters // groups * R * S)
-
-    def multiply_adds(self, shape: Shape, towers: int) -> int:
-        channels, R, S, K = self.parameters(shape, towers)["w"].shape
-        _, P, Q = self.output_shape(shape)
-        return channels * R * S * K * P * Q
-
-    def _geometry(self, part: Part) -> dict:
-        groups = self.groups * part.groups
-        return {"stride": self.stride, "pad": self.pad, "groups": groups, "ceil_mode": self.ceil_mode}
-
-    def forward(self, part: Part, training: bool) -> None:
-        w, b = part.parameters["w"], part.parameters["b"]
-        ops.conv2d(part.x, w, b, **self._geometry(part), relu=part.fused_relu, out=part.y)
-
-    def backward(self, part: Part, training: bool) -> None:
-        w, dw, db = part.parameters["w"], part.gradients["w"], part.gradients["b"]
-        ops.bias_grad(part.dy, out=db)
-        ops.conv2d_wgrad(part.x, part.dy, w.shape, **self._geometry(part), out=dw)
-        if part.dx is not None:
-            ops.conv2d_dgrad(part.dy, w, part.x.shape, **self._geometry(part), out=part.dx)
-
-
-@dataclass(frozen=True)
-class FullyConnected(Weighted):
-    """Every output from every input it sees, with bias. outputs: in all towers together."""
-
-    outputs: int
-    kind: ClassVar[str] = "fc"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        _at_least_one(self, "outputs")
-        return (self.outputs,)
-
-    def parameters(self, shape: Shape, towers: int) -> dict[str, Parameter]:
-        features = 1
-        for size in shape:
-            features *= size
-        inputs = even(self, "input features", features, towers)
-        outputs = even(self, "outputs", self.outputs, towers)
-        return self._parameters((inputs, self.outputs), inputs, outputs)
-
-    def multiply_adds(self, shape: Shape, towers: int) -> int:
-        inputs, outputs = self.parameters(shape, towers)["w"].shape
-        return inputs * outputs
-
-    def forward(self, part: Part, training: bool) -> None:
-        w, b = part.parameters["w"], part.parameters["b"]
-        N = part.x.shape[-1]
-        if part.groups == 1:
-            ops.gemm(w, part.x.reshape(-1, N), trans_a=True, bias=b, relu=part.fused_relu, out=part.y)
-        else:  # towers that see their own half only are groups, and a vector is a map of one pixel
-            x, w, y = _one_pixel(part.x), w.reshape(w.shape[0], 1, 1, -1), _one_pixel(part.y)
-            ops.conv2d(x, w, b, groups=part.groups, relu=part.fused_relu, out=y)
-
-    def backward(self, part: Part, training: bool) -> None:
-        w, dw, db = part.parameters["w"], part.gradients["w"], part.gradients["b"]
-        N = part.x.shape[-1]
-        ops.bias_grad(part.dy, out=db)
-        if part.groups == 1:
-            ops.gemm(part.x.reshape(-1, N), part.dy, trans_b=True, out=dw)
-            if part.dx is not None:
-                ops.gemm(w, part.dy, out=part.dx.reshape(-1, N))
-            return
-        x, dy, w = _one_pixel(part.x), _one_pixel(part.dy), w.reshape(w.shape[0], 1, 1, -1)
-        where: dict[str, Any] = {"stride": 1, "pad": 0, "groups": part.groups, "ceil_mode": False}
-        ops.conv2d_wgrad(x, dy, w.shape, **where, out=dw.reshape(w.shape))
-        if part.dx is not None:
-            ops.conv2d_dgrad(dy, w, x.shape, **where, out=_one_pixel(part.dx))
-
-
-def _one_pixel(x):
-    return x.reshape(-1, 1, 1, x.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -131,6 +38,7 @@ class ReLU(Layer):
     """`max(x, 0)`, in place; NaN stays."""
 
     kind: ClassVar[str] = "relu"
+    operations: ClassVar[tuple[str, ...]] = ("relu", "relu_backward")
     pointwise: ClassVar[bool] = True
     reads_own: ClassVar[str] = "sign"
     keeps_sign: ClassVar[bool] = True
@@ -147,6 +55,7 @@ class Tanh(Layer):
     """Hyperbolic tangent, in place."""
 
     kind: ClassVar[str] = "tanh"
+    operations: ClassVar[tuple[str, ...]] = ("tanh", "tanh_backward")
     pointwise: ClassVar[bool] = True
     reads_own: ClassVar[str] = "value"
 
@@ -162,6 +71,7 @@ class Sigmoid(Layer):
     """`1 / (1 + exp(-x))`, in place."""
 
     kind: ClassVar[str] = "sigmoid"
+    operations: ClassVar[tuple[str, ...]] = ("sigmoid", "sigmoid_backward")
     pointwise: ClassVar[bool] = True
     reads_own: ClassVar[str] = "value"
 
@@ -198,6 +108,7 @@ class LRN(_Norm):
     """Normalisation across the maps of one tower: `x / (k + alpha * sum x^2)^beta`, alpha not divided by size."""
 
     kind: ClassVar[str] = "norm"
+    operations: ClassVar[tuple[str, ...]] = ("lrn", "lrn_backward")
 
     def forward(self, part: Part, training: bool) -> None:
         ops.lrn(part.x, **self._constants(), groups=part.groups, out=part.y)
@@ -211,6 +122,7 @@ class LRNWithinChannel(_Norm):
     """Normalisation by the neighbours in the same map, `size` x `size` pixels."""
 
     kind: ClassVar[str] = "mapnorm"
+    operations: ClassVar[tuple[str, ...]] = ("lrn_within_channel", "lrn_within_channel_backward")
 
     def forward(self, part: Part, training: bool) -> None:
         ops.lrn_within_channel(part.x, **self._constants(), out=part.y)
@@ -228,10 +140,11 @@ class MaxPool(Layer):
     pad: Pad = 0
     ceil_mode: bool = False
     kind: ClassVar[str] = "pool"
+    operations: ClassVar[tuple[str, ...]] = ("max_pool", "max_pool_backward")
 
     def output_shape(self, shape: Shape) -> Shape:
         C, H, W = maps(self, shape)
-        return (C, *_outputs(self, (H, W)))
+        return (C, *window_outputs(self, (H, W)))
 
     def kept(self, shape: Shape) -> dict[str, tuple[Shape, str]]:
         R, S = parameters.pair(self.name, "size", self.size, minimum=1)
@@ -256,10 +169,11 @@ class AvgPool(Layer):
     pad: Pad = 0
     ceil_mode: bool = False
     kind: ClassVar[str] = "pool"
+    operations: ClassVar[tuple[str, ...]] = ("avg_pool", "avg_pool_backward")
 
     def output_shape(self, shape: Shape) -> Shape:
         C, H, W = maps(self, shape)
-        return (C, *_outputs(self, (H, W)))
+        return (C, *window_outputs(self, (H, W)))
 
     def _geometry(self) -> dict[str, Any]:
         return {"size": self.size, "stride": self.stride, "pad": self.pad, "ceil_mode": self.ceil_mode}
@@ -281,6 +195,7 @@ class Dropout(Layer):
     keep: float = 0.5
     inverted: bool = True
     kind: ClassVar[str] = "drop"
+    operations: ClassVar[tuple[str, ...]] = ("dropout", "dropout_backward", "scale")
     pointwise: ClassVar[bool] = True
     keeps_sign: ClassVar[bool] = True
 
@@ -314,6 +229,7 @@ class SoftmaxLoss(Layer):
     """The end of a net: mean cross-entropy of the softmax, its gradient, and the counts of right answers."""
 
     kind: ClassVar[str] = "loss"
+    operations: ClassVar[tuple[str, ...]] = ("softmax_cross_entropy",)
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 1:
@@ -326,11 +242,3 @@ class SoftmaxLoss(Layer):
 
     def backward(self, part: Part, training: bool) -> None:
         """The gradient came with the loss."""
-
-
-LAYERS: dict[str, type[Layer]] = {
-    kind.__name__: kind
-    for kind in (
-        Conv, FullyConnected, ReLU, Tanh, Sigmoid, LRN, LRNWithinChannel, MaxPool, AvgPool, Dropout, SoftmaxLoss,
-    )
-}  # fmt: skip

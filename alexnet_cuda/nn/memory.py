@@ -9,9 +9,10 @@ import numpy as np
 
 from ..ops.arrays import Array
 from .devices import Device
-from .layer import Shape, Weighted
-from .net import SPLIT, Net, Place, Spread
+from .layer import Shape
+from .net import INPUT, SPLIT, Net, Place, Spread
 from .nodes import Node
+from .weighted import Weighted
 
 
 @dataclass
@@ -88,4 +89,4 @@ class Memory:
     def tensor_name(self, index: int) -> str:
         """Name of the tensor before layer `index`: the layer that made its memory."""
         origin = self.origin[index]
-        return "data" if origin < 0 else self.net.places[origin].layer.name
+        return INPUT if origin < 0 else self.net.places[origin].layer.name

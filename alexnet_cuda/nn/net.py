@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from . import init
-from .layer import Layer, Parameter, Shape, Weighted
-from .layers import LAYERS, Conv, SoftmaxLoss
+from .layer import LAYERS, Layer, Parameter, Shape
+from .layers import Conv, SoftmaxLoss, Weighted
 from .recipe import Recipe, Steps
 
+INPUT = "data"
 WHOLE, SPLIT = "whole", "split"  # where a tensor is: entire wherever it is needed, or a half in each tower
 Spread = str | int  # or an integer: entire, in that tower alone
 
@@ -147,9 +149,11 @@ def _named(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         number += isinstance(layer, Weighted)
         name = layer.name or ("loss" if isinstance(layer, SoftmaxLoss) else f"{layer.kind}{number}")
         if not layer.name:
-            suffixes = ("", *"bcdefghijklmnopqrstuvwxyz")
+            suffixes = itertools.chain([""], "bcdefghijklmnopqrstuvwxyz", (f"_{n}" for n in itertools.count(27)))
             name = next(name + suffix for suffix in suffixes if name + suffix not in taken)
             taken.add(name)
+        elif name == INPUT:
+            raise ValueError(f"a layer is called '{INPUT}', which is the name of the net's input")
         elif name in {other.name for other in named}:
             raise ValueError(f"two layers are called '{name}'")
         named.append(dataclasses.replace(layer, name=name))
@@ -210,7 +214,8 @@ def _layer_from_json(values: dict[str, Any]) -> Layer:
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     kind = values.pop("kind", None)
     if kind not in LAYERS:
-        raise ValueError(f"unknown layer {kind!r}; there are {', '.join(LAYERS)}")
+        there = ", ".join(LAYERS)
+        raise ValueError(f"unknown layer {kind!r}; there are {there}; one of your own has to be imported first")
     if "init" in values:
         how = dict(values["init"])
         name = how.pop("kind", None)

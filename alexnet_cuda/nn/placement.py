@@ -25,12 +25,12 @@ from ..ops.arrays import FLOAT32, FLOAT64, Array
 from .crossing import Crossings
 from .devices import Device
 from .graph import Graph
-from .layer import Weighted
 from .layers import TOPK, ReLU, SoftmaxLoss
 from .memory import Memory, Piece
-from .net import SPLIT, WHOLE, Net, Place
+from .net import INPUT, SPLIT, WHOLE, Net, Place
 from .nodes import Node, Rate, Slice, Tensor, add
 from .part import Part
+from .weighted import Weighted
 
 
 def place(
@@ -88,8 +88,8 @@ class _Builder:
         )
 
     def _place_input(self, mean: np.ndarray | None, gradient: bool) -> None:
-        first = next(p for p in self.net.places if p.parameters)
-        spread = WHOLE if first.layer.on is None else first.layer.on
+        first = self.net.layers[0]
+        spread = WHOLE if first.on is None else first.on
         pieces = self.memory.allocate(-1, self.net.input_shape, spread, gradient)
         for number, (position, piece) in enumerate(pieces.items()):
             device = self.devices[position]
@@ -100,7 +100,7 @@ class _Builder:
                 device.upload(mean, self.graph.mean[number])
         self.memory.tensors.append(pieces)
         self.memory.origin.append(-1)
-        self._note_tensor("data", pieces)
+        self._note_tensor(INPUT, pieces)
 
     def _place_layer(self, place: Place, input_gradient: bool) -> None:
         """Memory, parts and forward nodes of one layer."""

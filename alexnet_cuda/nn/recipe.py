@@ -7,9 +7,10 @@ the layer's own (`weight_lr`, `bias_lr`).
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..ops import parameters
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Drop:
     factor: float
     layers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        parameters.integer("Drop", "epoch", self.epoch, minimum=0)
+        parameters.number("Drop", "factor", self.factor, minimum=0)
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -35,6 +40,10 @@ class Steps:
 
     drops: tuple[Drop, ...] = ()
     color_until: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.color_until is not None:
+            parameters.integer("Steps", "color_until", self.color_until, minimum=0)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,12 @@ class Plateau:
     drops: int = 3
     floor: float = 0.0
 
+    def __post_init__(self) -> None:
+        parameters.number("Plateau", "factor", self.factor, above=0, maximum=1)
+        parameters.integer("Plateau", "patience", self.patience, minimum=1)
+        parameters.integer("Plateau", "drops", self.drops, minimum=0)
+        parameters.number("Plateau", "floor", self.floor, minimum=0)
+
 
 @dataclass(frozen=True)
 class Dexp:
@@ -57,6 +72,10 @@ class Dexp:
 
     ratio: float = 250.0
     steps: int = 4
+
+    def __post_init__(self) -> None:
+        parameters.number("Dexp", "ratio", self.ratio, above=0)
+        parameters.integer("Dexp", "steps", self.steps, minimum=1)
 
 
 Schedule = Constant | Steps | Plateau | Dexp
@@ -97,22 +116,17 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("batch", "epochs", "store_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"recipe: {name}: got {value!r}, wanted an integer of at least 1")
-        for name, rate in (("lr", self.lr), ("color", self.augmentation.color)):
-            if isinstance(rate, bool) or not math.isfinite(rate) or rate < 0:
-                raise ValueError(f"recipe: {name}: got {rate!r}, wanted a number of at least 0")
+            parameters.integer("recipe", name, getattr(self, name), minimum=1)
+        for name in ("lr", "weight_decay"):
+            parameters.number("recipe", name, getattr(self, name), minimum=0)
+        parameters.number("recipe", "color", self.augmentation.color, minimum=0)
+        parameters.number("recipe", "pixel_scale", self.pixel_scale, above=0)
+        if not parameters.number("recipe", "momentum", self.momentum, minimum=0) < 1:
+            raise ValueError(f"recipe: argument 'momentum': got {self.momentum!r}, wanted below 1")
         for name, schedule in (("schedule", self.schedule), ("bias_schedule", self.bias_schedule)):
             if not isinstance(schedule, Schedule) and not (schedule is None and name == "bias_schedule"):
                 kinds = ", ".join(f"nn.recipe.{kind}" for kind in SCHEDULES)
                 raise ValueError(f"recipe: {name}: got {schedule!r}, wanted one of {kinds}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"recipe: momentum: got {self.momentum!r}, wanted at least 0 and below 1")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(f"recipe: weight_decay: got {self.weight_decay!r}, wanted at least 0")
-        if isinstance(self.pixel_scale, bool) or not (math.isfinite(self.pixel_scale) and self.pixel_scale > 0):
-            raise ValueError(f"recipe: pixel_scale: got {self.pixel_scale!r}, wanted a number above 0")
         if self.mean not in ("image", "channel", "none"):
             raise ValueError(f"recipe: mean: got {self.mean!r}, wanted 'image', 'channel' or 'none'")
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..ops.geometry import IntOrPair
 from . import init
-from .layer import Layer, Shape, Weighted
+from .layer import Layer, Shape
 from .layers import LRN, AvgPool, Conv, Dropout, FullyConnected, LRNWithinChannel, MaxPool
 from .net import SPLIT, Net, Place
 from .recipe import Dexp, Plateau, Recipe, Schedule, Steps
+from .weighted import Weighted
 
 WIDTH = 110  # of the lines below the table
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from alexnet_cuda.nn import init
-from alexnet_cuda.nn.layer import Weighted
 from alexnet_cuda.nn.layers import LRN, Conv, Dropout, FullyConnected, LRNWithinChannel, MaxPool
 from alexnet_cuda.nn.net import SPLIT, Net
 from alexnet_cuda.nn.presets import PRESETS, preset
 from alexnet_cuda.nn.recipe import Dexp, Drop, Plateau, Steps
 from alexnet_cuda.nn.table import totals
+from alexnet_cuda.nn.weighted import Weighted
 
 PARAMETERS = {
     "alexnet_2012": 60_965_224,

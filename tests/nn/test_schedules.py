@@ -62,7 +62,7 @@ def test_every_wait_of_a_step_is_needed(in_order):
             getattr(graph, stage)[position].after = ()
 
         if getattr(placed(like_alexnet(0), "cpu,cpu"), stage)[position].label == "verdict from host":
-            continue  # shows only when a loss is not finite: test_faults.py
+            continue  # shows only when a loss is not finite: test_graph.py
         assert any(not same(in_order, late(seed, forget)) for seed in range(8)), (stage, position)
 
 
@@ -76,3 +76,24 @@ def test_the_wait_between_batches_is_needed():
     in_order = trained("cpu,cpu", net=net)
     assert all(same(in_order, late(seed, net=net)) for seed in range(8))
     assert any(not same(in_order, late(seed, forget, net)) for seed in range(8))
+
+
+def test_a_second_pass_over_one_batch_waits_for_the_first():
+    net = nn.Net([nn.FullyConnected(8), nn.Dropout(), nn.FullyConnected(6, on=0)], (1, 4, 4), towers=2)
+
+    def losses(devices):
+        graph = placed(net, devices)
+        graph.feed_array(*batch(net, 0))
+        found = [np.empty(()) for _ in range(4)]
+        for step, loss in enumerate(found):
+            graph.evaluate(training=True, step=step)
+            part = graph.parts[-1][0]
+            graph.device_of(part).download(part.kept["loss"], loss)
+        graph.synchronize()
+        return found
+
+    wanted = losses("cpu,cpu")
+    assert len(set(map(float, wanted))) == len(wanted)
+    for seed in range(12):
+        world = World(seed)
+        assert losses([LazyDevice(world, "late:0"), LazyDevice(world, "late:1")]) == wanted

@@ -74,6 +74,25 @@ def test_integer_nets_agree_exactly(dtype):
             np.testing.assert_array_equal(graphs[0].gradients()[name], gradient)
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.MaxPool(2, 2), nn.FullyConnected(6, on=1), nn.FullyConnected(4)],
+        [nn.LRN(3), nn.Conv(4, 3, on=0), nn.ReLU(), nn.FullyConnected(4)],
+        [nn.AvgPool(2, 2), nn.Conv(4, 3), nn.FullyConnected(4)],
+    ],
+    ids=["pool, then tower 1", "norm, then tower 0", "pool, then both"],
+)
+def test_layers_before_the_first_weights_are_in_both_towers(layers):
+    net = nn.Net(layers, (2, 9, 8), towers=2)
+    graphs = [placed(net, devices, input_gradient=True) for devices in ("cpu", "cpu,cpu")]
+    x, labels = batch(net, 0)
+    for graph in graphs:
+        graph.feed_array(x, labels)
+        graph.train_step(0, rates(net), 0.9)
+    compare(*graphs, 1e-10)
+
+
 def alexnet_transfers(batch_size):
     """Bytes of the tensors that cross in the net of 2012, from their shapes: one half each way."""
     features = {"pool2": 256 * 13 * 13, "pool5": 256 * 6 * 6, "fc6": 4096, "fc7": 4096}

@@ -13,8 +13,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..layer import Weighted
-from ..layers import Conv, FullyConnected
+from ..layers import Conv, FullyConnected, Weighted
 from ..net import Net
 from .other import lenet5, vgg16, zfnet
 from .single_column import alexnet_caffe, alexnet_owt, alexnet_textbook, alexnet_torchvision
