@@ -1,11 +1,20 @@
 // What the files of this folder share. Arrays arrive as integers (addresses): allocation, dtype and shape are
 // the business of alexnet_cuda/ops/arrays.py; here only what would crash the process is checked.
+//
+// One file for each family of operations. A function in it
+//   1. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
+//   2. makes a Launch, for as long as which the GIL is released and the right device is current;
+//   3. calls the launcher in csrc/kernels, which checks its contract and throws.
+// Its last argument is `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
 #pragma once
 
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "kernels/common/check.h"
 #include "simt/simt.h"
@@ -22,9 +31,70 @@ T* as_pointer(std::uintptr_t address, std::int64_t count, const char* name) {
   return reinterpret_cast<T*>(address);
 }
 
-inline simt::stream_t as_stream(std::uintptr_t handle) { return reinterpret_cast<simt::stream_t>(handle); }
+// The same for an argument that may be left out: address 0 gives nullptr.
+template <class T>
+T* as_optional_pointer(std::uintptr_t address, std::int64_t count, const char* name) {
+  return address == 0 ? nullptr : as_pointer<T>(address, count, name);
+}
+
+using Shape4 = std::array<std::int64_t, 4>;
+using Pair = std::array<int, 2>;  // (vertical, horizontal)
+
+// The number of elements of a shape. Throws std::invalid_argument when a size is not positive.
+template <std::size_t Dims>
+std::int64_t elements(const std::array<std::int64_t, Dims>& shape, const char* name) {
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) {
+    require(size > 0, std::string(name) + " has a size of " + std::to_string(size) + ", wanted at least 1");
+    count *= size;
+  }
+  return count;
+}
+
+// Device (-1: whichever is current) and stream of a call.
+using Where = std::pair<int, std::uintptr_t>;
+
+// While it lives, other Python threads may run and `where`'s device is the current one of this thread.
+class Launch {
+ public:
+  explicit Launch(const Where& where) : device_(where.first), stream_(where.second) {}
+
+  simt::stream_t stream() const { return reinterpret_cast<simt::stream_t>(stream_); }
+
+ private:
+  // The CUDA runtime is linked into this module, so it is not the one that CuPy calls. Both follow the
+  // driver's current context, but that is said of runtimes in general, not promised for two of them: hence by
+  // hand.
+  class CurrentDevice {
+   public:
+#if SIMT_EMULATED
+    explicit CurrentDevice(int) {}
+#else
+    explicit CurrentDevice(int device) {
+      if (device < 0) return;
+      simt::check(cudaGetDevice(&before_), "asking for the current device");
+      if (device == before_) return;
+      simt::check(cudaSetDevice(device), "setting the current device");
+      changed_ = true;
+    }
+    ~CurrentDevice() {
+      if (changed_) cudaSetDevice(before_);
+    }
+    CurrentDevice(const CurrentDevice&) = delete;
+    CurrentDevice& operator=(const CurrentDevice&) = delete;
+
+   private:
+    int before_ = 0;
+    bool changed_ = false;
+#endif
+  };
+
+  pybind11::gil_scoped_release without_gil_;
+  CurrentDevice device_;
+  std::uintptr_t stream_;
+};
 
 void bind_build_info(pybind11::module_& module);
-void bind_relu(pybind11::module_& module);
+void bind_pointwise(pybind11::module_& module);
 
 }  // namespace alexnet
