@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 build_files := setup.py pyproject.toml CMakeLists.txt $(wildcard build_support/*)
 cpp_files := $(shell find csrc -type f)
-cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files))
+cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files)) $(wildcard $(addprefix tests/emulator/*.,cu h cpp))
 
 .PHONY: build test lint format check bench-cpu test-install clean
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "simt/emulator/race.h"
 #include "simt/emulator/text.h"
 
 namespace simt::emulator {
@@ -90,6 +91,7 @@ int Barriers::arrive(int id, int threads, bool wait, Vote vote, bool predicate, 
   }
   barrier.votes += predicate;
   barrier.arrived.push_back(scheduler_.current());
+  if (races_ != nullptr && !whole_block) races_->arrive(scheduler_.current(), id);
   if (wait) barrier.waiting.push_back(scheduler_.current());
   if (static_cast<int>(barrier.arrived.size()) == expected) return complete(barrier);
   if (!wait) return 0;
@@ -106,6 +108,8 @@ int Barriers::complete(Barrier& barrier) {
     scheduler_.thread(index).result = static_cast<std::uint64_t>(result);
     scheduler_.wake(index);
   }
+  if (races_ != nullptr && barrier.whole_block) races_->all_threads_meet();
+  if (races_ != nullptr && !barrier.whole_block) races_->leave(barrier.waiting, barrier.id);
   const bool waits = !barrier.waiting.empty() && barrier.waiting.back() == self;
   barrier.arrived.clear();
   barrier.waiting.clear();

@@ -48,25 +48,38 @@ void Block::run(std::uint64_t index) {
   const std::uint64_t row = index / size.x;
   blockIdx = {static_cast<unsigned>(index % size.x), static_cast<unsigned>(row % size.y),
               static_cast<unsigned>(row / size.y)};
-  barriers.begin_block(nullptr);
-  warps.begin_block(nullptr);
+  RaceChecker* races = nullptr;
+  if constexpr (kRaceBuild) {
+    races = &RaceChecker::instance();
+    races->begin_block(scheduler.threads(), index, shared);
+  }
+  barriers.begin_block(races);
+  warps.begin_block(races);
   shared.begin_block(grid_.shared_bytes);
-  threadIdx = {};
-  const uint3 index_of_block = blockIdx;
-  std::string problem;
+  const uint3 place = blockIdx;
   current_block = this;
+  std::string problem = run_threads(index);
+  current_block = nullptr;
+  if constexpr (kRaceBuild) {
+    const std::string reports = races->take_reports();
+    if (!reports.empty()) problem = problem.empty() ? reports : reports + "\n" + problem;
+  }
+  if (problem.empty()) return;
+  throw Error(problem + "\n  in block " + triple(place) + " of the kernel launched at " + where(grid_.site));
+}
+
+// What went wrong, or nothing.
+std::string Block::run_threads(std::uint64_t index) {
   try {
     scheduler.run(OneThread(*grid_.call, warps), Random(grid_.schedule.seed ^ (index << 20)));
-    shared.end_block();
+  } catch (const Deadlock& error) {
+    return error.what();
   } catch (const std::exception& error) {
-    problem = error.what();
+    return error.what() + ("\n  in thread " + triple(threadIdx));
   } catch (...) {
-    problem = "the kernel threw something that is no std::exception";
+    return "the kernel threw something that is no std::exception, in thread " + triple(threadIdx);
   }
-  current_block = nullptr;
-  if (problem.empty()) return;
-  throw Error(problem + "\n  in block " + triple(index_of_block) + ", thread " + triple(threadIdx) +
-              " of the kernel launched at " + where(grid_.site));
+  return shared.end_block();
 }
 
 }  // namespace simt::emulator

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "simt/emulator/barriers.h"
+#include "simt/emulator/race.h"
 #include "simt/emulator/scheduler.h"
 #include "simt/emulator/shared_memory.h"
 #include "simt/emulator/warps.h"
@@ -16,6 +17,7 @@ struct Grid {
   const Call* call;
   Site site;  // of the launch
   Schedule schedule;
+  const Operation* operation;
 };
 
 class Block {
@@ -35,6 +37,8 @@ class Block {
   SharedMemory shared;
 
  private:
+  std::string run_threads(std::uint64_t index);
+
   Grid grid_{};
 };
 

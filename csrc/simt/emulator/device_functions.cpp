@@ -57,6 +57,10 @@ T combine(AtomicOperation operation, T old, T value, T compare) {
 template <class T>
 T atomic(AtomicOperation operation, T* address, T value, T compare, Site site) {
   Scheduler& scheduler = Block::here().scheduler;
+  if constexpr (kRaceBuild) {
+    RaceChecker::instance().access(scheduler.current(), address, sizeof(T), AccessKind::atomic,
+                                   __builtin_return_address(0));
+  }
   T old = __atomic_load_n(address, __ATOMIC_RELAXED);
   T changed = combine(operation, old, value, compare);
   while (!__atomic_compare_exchange_n(address, &old, changed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {

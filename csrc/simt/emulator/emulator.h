@@ -34,11 +34,15 @@ using type_t = std::type_identity_t<T>;
 // 0 is the default stream: a launch on it has finished when launch() returns.
 using stream_t = void*;
 
-// A stream and the line that named it. Made from a stream_t by itself, so that launch() knows its caller.
+// A stream and the line that named it. Made from a stream by itself, so that launch() knows its caller.
 struct StreamHere {
   stream_t stream;
   emulator::Site site;
   StreamHere(stream_t stream_, emulator::Site site_ = emulator::Site::current())
+      : stream(stream_), site(site_) {}
+  template <class S>
+    requires std::is_convertible_v<const S&, stream_t>
+  StreamHere(const S& stream_, emulator::Site site_ = emulator::Site::current())
       : stream(stream_), site(site_) {}
 };
 

@@ -119,14 +119,21 @@ void work(const Grid& grid, const BlockOrder& order, Progress& progress) {
 }
 
 int workers(const Grid& grid) {
+  if constexpr (kRaceBuild) return 1;  // the checker follows one thread at a time
   const std::uint64_t blocks = volume(grid.grid);
   const std::uint64_t worth = blocks * volume(grid.block) / kThreadsWorthACpuThread;
-  const std::uint64_t most = std::min<std::uint64_t>(blocks, std::max<std::uint64_t>(worth, 1));
+  const int cpus = std::min(cpu_threads(), kMaxCpuThreads);
   return static_cast<int>(
-      std::min<std::uint64_t>(most, static_cast<unsigned>(std::min(cpu_threads(), kMaxCpuThreads))));
+      std::min({blocks, std::max<std::uint64_t>(worth, 1), static_cast<std::uint64_t>(cpus)}));
 }
 
 void run_grid(const Grid& grid) {
+  static std::mutex one_at_a_time;  // in the race build, whose checker is one for all
+  std::unique_lock lock(one_at_a_time, std::defer_lock);
+  if constexpr (kRaceBuild) {
+    lock.lock();
+    RaceChecker::instance().begin_launch(*grid.operation);
+  }
   const BlockOrder order(volume(grid.grid), grid.schedule);
   Progress progress;
   std::vector<std::jthread> helpers;
@@ -140,10 +147,16 @@ void run_grid(const Grid& grid) {
 
 }  // namespace
 
-void launch(dim3 grid, dim3 block, std::size_t shared_bytes, void* /*stream*/, std::unique_ptr<Call> call,
+void launch(dim3 grid, dim3 block, std::size_t shared_bytes, void* stream, std::unique_ptr<Call> call,
             Site site) {
   check_limits(grid, block, shared_bytes, site);
-  run_grid({grid, block, shared_bytes, call.get(), site, schedule()});
+  const std::shared_ptr<const Call> kernel = std::move(call);
+  submit(stream, "the kernel launched at " + where(site), [=](const Operation& operation) {
+    const AddressSpace& memory = AddressSpace::instance();
+    memory.check_arguments(*kernel, operation.device, site);
+    run_grid({grid, block, shared_bytes, kernel.get(), site, schedule(), &operation});
+    memory.check_red_zones(operation.what);
+  });
 }
 
 }  // namespace simt::emulator

@@ -13,9 +13,9 @@ namespace {
 // Kernels keep little on the stack; g++'s sanitizers multiply it.
 constexpr std::size_t kStackBytes = 256 << 10;
 
-// A poll that leads somewhere does so after far fewer turns of the others. This many take about half a
-// second.
-constexpr int kMostSpins = 20'000'000;
+// A poll that leads somewhere does so after far fewer turns of the others. This many take a fraction of
+// a second.
+constexpr int kMostSpins = 4'000'000;
 
 thread_local Scheduler* active = nullptr;
 
@@ -188,7 +188,7 @@ void Scheduler::report_deadlock() const {
   std::string text = "deadlock: no thread of the block can go on";
   for (const auto& [what, threads] : waiting) text += "\n  threads " + ranges(threads) + " " + what;
   if (!ended.empty()) text += "\n  threads " + ranges(ended) + " have ended";
-  throw Error(text);
+  throw Deadlock(text);
 }
 
 }  // namespace simt::emulator

@@ -28,6 +28,11 @@ class Waitable {
   ~Waitable() = default;
 };
 
+// No thread of the block can go on. Other errors are the running thread's.
+struct Deadlock : Error {
+  using Error::Error;
+};
+
 struct Thread {
   Fiber* fiber = nullptr;  // null: has not begun
   bool done = false;

@@ -18,7 +18,6 @@ constexpr std::size_t kAlignment = 1024;           // of the dynamic part, as SI
 constexpr std::size_t kDynamicBegin = kAlignment;  // a red zone comes first
 constexpr std::size_t kStaticLimit = 48 * 1024;    // on every GPU
 constexpr std::size_t kBlockLimit = 227 * 1024;    // static and dynamic together, compute capability 9.0
-constexpr std::size_t kArenaBytes = 512 * 1024;    // room for red zones
 
 std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -45,7 +44,7 @@ void SharedMemory::begin_block(std::size_t dynamic_bytes) {
   allow(arena_ + kDynamicBegin, dynamic_bytes);
 }
 
-void SharedMemory::end_block() {
+std::string SharedMemory::end_block() {
   allow(arena_, kArenaBytes);
   const auto written = [](unsigned char byte) { return byte != kPoison; };
   std::size_t zone = kDynamicBegin - kRedZone;
@@ -56,13 +55,13 @@ void SharedMemory::end_block() {
     if (found != arena_ + zone_end) {
       const std::string place =
           before != nullptr ? "past the end of " + *before : "before " + objects_[0].name;
-      throw Error("shared memory: something wrote " + place +
-                  "; the sanitizer and race builds name the line");
+      return "shared memory: something wrote " + place + "; the sanitizer and race builds name the line";
     }
-    if (i == objects_.size()) return;
+    if (i == objects_.size()) break;
     zone = objects_[i].offset + objects_[i].bytes;
     before = &objects_[i].name;
   }
+  return "";
 }
 
 void* SharedMemory::object(const void* key, std::size_t bytes, std::size_t align, const char* name,
@@ -120,19 +119,16 @@ bool SharedMemory::inside(const void* address, std::size_t bytes) const {
   return false;
 }
 
-std::string SharedMemory::describe(const void* address, bool& inside) const {
+std::string SharedMemory::describe(const void* address) const {
   const std::size_t at = offset(address);
-  inside = false;
-  const Object* before = nullptr;
-  for (const Object& object : objects_) {
-    if (at < object.offset) break;
-    before = &object;
+  const Object* object = nullptr;
+  for (const Object& candidate : objects_) {
+    if (at >= candidate.offset) object = &candidate;
   }
-  if (before == nullptr) return "before the beginning of shared memory";
-  const std::size_t distance = at - before->offset;
-  inside = distance < before->bytes;
-  if (inside) return before->name + " + " + std::to_string(distance) + " bytes";
-  return std::to_string(distance - before->bytes) + " bytes past the end of " + before->name;
+  if (object == nullptr) return "the space before shared memory";
+  const std::size_t distance = at - object->offset;
+  if (distance < object->bytes) return "byte " + std::to_string(distance) + " of " + object->name;
+  return std::to_string(distance - object->bytes) + " bytes past the end of " + object->name;
 }
 
 }  // namespace simt::emulator

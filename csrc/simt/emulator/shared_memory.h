@@ -17,14 +17,16 @@ namespace simt::emulator {
 
 class SharedMemory {
  public:
+  static constexpr std::size_t kArenaBytes = 512 * 1024;  // 227 KB and room for red zones
+
   SharedMemory();
   ~SharedMemory();
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
 
   void begin_block(std::size_t dynamic_bytes);
-  // Throws when a red zone was written.
-  void end_block();
+  // What is wrong when a red zone was written, or nothing.
+  std::string end_block();
 
   // See shared_static() and shared_dynamic() in runtime.h.
   void* object(const void* key, std::size_t bytes, std::size_t align, const char* name, Site site);
@@ -32,12 +34,10 @@ class SharedMemory {
 
   bool contains(const void* address) const;
   std::size_t offset(const void* address) const;
-  const unsigned char* begin() const { return arena_; }
-  std::size_t used() const { return used_; }  // bytes from begin() that objects and red zones take
 
-  // "tile + 12 bytes", or "4 bytes past the end of tile"; `inside` says which of them.
-  std::string describe(const void* address, bool& inside) const;
-  bool inside(const void* address, std::size_t bytes) const;
+  bool inside(const void* address, std::size_t bytes) const;  // of one object
+  // "byte 12 of tile", or "4 bytes past the end of tile".
+  std::string describe(const void* address) const;
 
  private:
   struct Object {

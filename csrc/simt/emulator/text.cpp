@@ -2,12 +2,14 @@
 
 #include "simt/emulator/text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
 namespace simt::emulator {
 
-std::string ranges(const std::vector<int>& numbers) {
+std::string ranges(std::vector<int> numbers) {
+  std::sort(numbers.begin(), numbers.end());
   constexpr int kMostRanges = 6;
   std::string text;
   int shown = 0;

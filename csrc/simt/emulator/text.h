@@ -21,8 +21,8 @@ inline std::string triple(unsigned x, unsigned y, unsigned z) {
 inline std::string triple(dim3 size) { return triple(size.x, size.y, size.z); }
 inline std::string triple(uint3 index) { return triple(index.x, index.y, index.z); }
 
-// "5" or "0-30, 32": ascending numbers, at most a handful of ranges.
-std::string ranges(const std::vector<int>& numbers);
+// "5" or "0-30, 32": numbers in ascending order, at most a handful of ranges.
+std::string ranges(std::vector<int> numbers);
 
 // "0x0000ffff"
 std::string hexadecimal(unsigned value);

@@ -4,6 +4,7 @@
 
 #include <bit>
 
+#include "simt/emulator/race.h"
 #include "simt/emulator/text.h"
 
 namespace simt::emulator {
@@ -92,9 +93,14 @@ Warps::Meeting& Warps::join(Warp& warp, int index, unsigned lane, unsigned mask,
                             int width, Site site) {
   Meeting* free = nullptr;
   for (const auto& meeting : warp.meetings) {
-    if (meeting->arrived == 0) free = meeting.get();
-    if (meeting->arrived == 0 || !(meeting->mask & mask)) continue;
+    if (meeting->arrived == 0) {
+      free = meeting.get();
+      continue;
+    }
     if (meeting->mask == mask && meeting->operation == operation && meeting->width == width) return *meeting;
+    // Lanes may come to different meetings and still meet later. Not if each side waits for the other.
+    const bool waits_for_us = meeting->mask >> lane & 1;
+    if (!waits_for_us || !(meeting->arrived & mask)) continue;
     const auto text = [](WarpOperation op, unsigned m, int w, const Site& s) {
       return std::string(name_of(op)) + " (mask " + hexadecimal(m) + ", width " + std::to_string(w) +
              ") at " + where(s);
@@ -141,14 +147,16 @@ std::uint64_t Warps::operate(WarpOperation operation, unsigned mask, std::uint64
 void Warps::complete(Meeting& meeting) {
   const int self = scheduler_.current();
   const int first = meeting.warp * static_cast<int>(kLanes);
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    if (!(meeting.mask >> lane & 1)) continue;
-    scheduler_.thread(first + static_cast<int>(lane)).result = result(meeting, lane);
+  std::vector<int> threads;
+  for (const int lane : lanes_of(meeting.mask)) {
+    threads.push_back(first + lane);
+    scheduler_.thread(first + lane).result = result(meeting, static_cast<unsigned>(lane));
   }
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const int index = first + static_cast<int>(lane);
-    if ((meeting.mask >> lane & 1) && index != self) scheduler_.wake(index);
+  for (const int thread : threads) {
+    if (thread != self) scheduler_.wake(thread);
   }
+  // Of these only __syncwarp orders memory (CUDA programming guide).
+  if (races_ != nullptr && meeting.operation == WarpOperation::sync) races_->threads_meet(threads);
   meeting.arrived = 0;
   scheduler_.yield();
 }
