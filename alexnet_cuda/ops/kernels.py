@@ -6,10 +6,12 @@ the pointers point at. The calls themselves are in `_kernels/`, one file for eac
 
 from .. import config
 from ..errors import DeviceError
+from ._kernels.dropout import Dropout
 from ._kernels.pointwise import Pointwise
+from ._kernels.sgd import Sgd
 
 
-class Kernels(Pointwise):
+class Kernels(Pointwise, Dropout, Sgd):
     """Calls into one extension module. An operation without a method here has no kernel yet."""
 
 

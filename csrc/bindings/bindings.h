@@ -95,6 +95,8 @@ class Launch {
 };
 
 void bind_build_info(pybind11::module_& module);
+void bind_dropout(pybind11::module_& module);
 void bind_pointwise(pybind11::module_& module);
+void bind_sgd(pybind11::module_& module);
 
 }  // namespace alexnet
