@@ -8,10 +8,11 @@ from .. import config
 from ..errors import DeviceError
 from ._kernels.dropout import Dropout
 from ._kernels.pointwise import Pointwise
+from ._kernels.pool import Pool
 from ._kernels.sgd import Sgd
 
 
-class Kernels(Pointwise, Dropout, Sgd):
+class Kernels(Pointwise, Dropout, Pool, Sgd):
     """Calls into one extension module. An operation without a method here has no kernel yet."""
 
 

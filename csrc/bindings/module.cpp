@@ -7,5 +7,6 @@ PYBIND11_MODULE(ALEXNET_MODULE, module) {
   alexnet::bind_build_info(module);
   alexnet::bind_dropout(module);
   alexnet::bind_pointwise(module);
+  alexnet::bind_pool(module);
   alexnet::bind_sgd(module);
 }

@@ -5,8 +5,8 @@ import pytest
 from tables import OPERATIONS, drawn, parameters
 
 from alexnet_cuda import ops
-from alexnet_cuda.ops.arrays import FLOAT32
 from alexnet_cuda.ops import backends
+from alexnet_cuda.ops.arrays import FLOAT32
 
 EMULATED = [name for name in OPERATIONS if hasattr(backends.load("emulated"), name)]
 ORDERS = (("reverse", "1"), ("random:1", "1"), ("random:2", "2"), ("forward", "2"))
