@@ -84,6 +84,7 @@ class Event {
 
   // Stands for all that is queued on the stream so far.
   void record(stream_t stream) { check(cudaEventRecord(event_, stream), "recording an event"); }
+  void synchronize() const { check(cudaEventSynchronize(event_), "waiting for an event"); }
 
  private:
   friend class Stream;

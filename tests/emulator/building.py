@@ -20,7 +20,9 @@ EMULATOR = CSRC / "simt" / "emulator"
 WORK = ROOT / "build" / "emulator_tests"
 
 CXX = os.environ.get("CXX", "g++")
-COMMON = ["-std=c++20", "-g1", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}"]
+# As in CMakeLists.txt, warnings are errors where asked for: a newer compiler may know more of them.
+WERROR = ["-Werror"] if "ALEXNET_WERROR=ON" in os.environ.get("CMAKE_ARGS", "") else []
+COMMON = ["-std=c++20", "-g1", "-Wall", "-Wextra", *WERROR, f"-I{CSRC}"]
 ADDRESS = ["-O1", "-fsanitize=address", "-fno-omit-frame-pointer"]
 UNDEFINED = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
 
@@ -80,9 +82,11 @@ def emulator_object(build: str, extra: tuple[str, ...] = ()) -> Path:
     return target
 
 
-def program(source: str, build: str, emulator_flags: tuple[str, ...] = ()) -> Path:
-    """The executable of tests/emulator/`source`."""
-    flags = [*COMMON, *BUILDS[build]["program"]]
+def program(
+    source: str | Path, build: str, emulator_flags: tuple[str, ...] = (), program_flags: tuple[str, ...] = ()
+) -> Path:
+    """The executable of `source`, a file of this folder or a path of its own."""
+    flags = [*COMMON, *BUILDS[build]["program"], *program_flags]
     path = HERE / source
     headers = list(HERE.glob("*.h"))
     name = f"{path.stem}-{build}"

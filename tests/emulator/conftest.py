@@ -3,7 +3,7 @@
 import building
 import pytest
 
-SOURCES = ["primitives.cu", "bugs_in_blocks.cpp", "bugs_in_memory.cpp"]
+SOURCES = ["primitives.cu", "behaviour.cpp", "bugs_in_blocks.cpp", "bugs_in_memory.cpp"]
 
 
 @pytest.fixture(scope="package", autouse=True)

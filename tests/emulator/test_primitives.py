@@ -1,4 +1,5 @@
-"""Barriers, warp operations, atomics, numbers, memory and streams: one C++ source for the emulator and a GPU."""
+"""Barriers, warp operations, atomics, numbers, memory and streams, from one C++ source for the emulator and a GPU; and
+what the emulator does around kernels."""
 
 import os
 import shutil
@@ -12,12 +13,12 @@ SCHEDULES = ["forward", "reverse", "random:1", "random:2"]
 NVCC = shutil.which("nvcc")
 
 
-def run(executable, **environment: str) -> str:
+def run(executable, source: str = SOURCE, **environment: str) -> str:
     done = subprocess.run([executable], capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert len(lines) == (building.HERE / SOURCE).read_text().count('\n    {"')
+    assert len(lines) == (building.HERE / source).read_text().count('\n    {"')
     assert all(line.endswith(": passed") for line in lines), done.stdout
     return done.stdout
 
@@ -26,6 +27,11 @@ def run(executable, **environment: str) -> str:
 @pytest.mark.parametrize("build", building.BUILDS)
 def test_primitives(build, schedule):
     run(building.program(SOURCE, build), ALEXNET_EMULATOR_SCHEDULE=schedule, ALEXNET_THREADS="2")
+
+
+@pytest.mark.parametrize("build", building.BUILDS)
+def test_behaviour(build):
+    run(building.program("behaviour.cpp", build), "behaviour.cpp")
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ namespace {
 constexpr int kWarp = 32;
 
 bool same_place(const Site& a, const Site& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         std::string_view(a.file_name()) == std::string_view(b.file_name());
+  if (a.line() != b.line() || a.column() != b.column()) return false;
+  return a.file_name() == b.file_name() || std::string_view(a.file_name()) == b.file_name();
 }
 
 int outcome(Vote vote, int votes, int threads) {
@@ -52,9 +52,9 @@ void Barriers::begin_block(RaceChecker* races) {
 
 void Barriers::check(const Barrier& barrier, int expected, bool whole_block, Vote vote, Site site) const {
   const int self = scheduler_.current();
-  const std::string name = "barrier " + std::to_string(barrier.id);
+  const auto name = [&] { return "barrier " + std::to_string(barrier.id); };
   if (!whole_block && (expected <= 0 || expected % kWarp != 0 || expected > kMaxThreads)) {
-    throw Error(name + " at " + where(site) + ": " + std::to_string(expected) +
+    throw Error(name() + " at " + where(site) + ": " + std::to_string(expected) +
                 " threads; the number must be a positive multiple of 32 (whole warps)");
   }
   if (barrier.arrived.empty()) return;
@@ -65,14 +65,14 @@ void Barriers::check(const Barrier& barrier, int expected, bool whole_block, Vot
                 ". All threads of a block must come to the same __syncthreads; move it out of the branch");
   }
   if (barrier.expected != expected) {
-    throw Error(name + ": " + std::to_string(barrier.expected) + " threads were announced at " +
+    throw Error(name() + ": " + std::to_string(barrier.expected) + " threads were announced at " +
                 where(barrier.site) + ", " + std::to_string(expected) + " at " + where(site) +
                 "; all who use a barrier must agree");
   }
   // Only barrier_arrive lets a thread go on and come back.
   if (barrier.arrived.size() == barrier.waiting.size()) return;
   if (std::find(barrier.arrived.begin(), barrier.arrived.end(), self) != barrier.arrived.end()) {
-    throw Error(name + " at " + where(site) + ": thread " + std::to_string(self) +
+    throw Error(name() + " at " + where(site) + ": thread " + std::to_string(self) +
                 " arrives twice before the others have arrived once");
   }
 }

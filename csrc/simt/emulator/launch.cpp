@@ -128,10 +128,9 @@ int workers(const Grid& grid) {
 }
 
 void run_grid(const Grid& grid) {
-  static std::mutex one_at_a_time;  // in the race build, whose checker is one for all
-  std::unique_lock lock(one_at_a_time, std::defer_lock);
+  std::unique_lock<std::mutex> lock;
   if constexpr (kRaceBuild) {
-    lock.lock();
+    lock = std::unique_lock(RaceChecker::instance().mutex());
     RaceChecker::instance().begin_launch(*grid.operation);
   }
   const BlockOrder order(volume(grid.grid), grid.schedule);

@@ -29,6 +29,7 @@ void copy_bytes(void* to, const void* from, std::size_t bytes, const Operation& 
   check_range(to, bytes, operation.what);
   if constexpr (kRaceBuild) {
     RaceChecker& races = RaceChecker::instance();
+    const std::lock_guard lock(races.mutex());
     races.copy_access(operation, from, bytes, AccessKind::read);
     races.copy_access(operation, to, bytes, AccessKind::write);
     const std::string reports = races.take_reports();

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ enum class AccessKind { read, write, atomic };
 class RaceChecker {
  public:
   static RaceChecker& instance();
+
+  // There is one checker for all: hold this lock during a launch or a copy.
+  std::mutex& mutex() { return mutex_; }
 
   void begin_launch(const Operation& operation);
   void begin_block(int threads, std::uint64_t block, SharedMemory& shared);
@@ -79,6 +83,7 @@ class RaceChecker {
   std::uint32_t number_of(const Operation& operation);
   Shadow& shadow_of(const Region& region);
 
+  std::mutex mutex_;
   int threads_ = 0;
   std::uint32_t block_ = 0;
   std::uint32_t clock_ = 0;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 
+#include "simt/emulator/address_space.h"
 #include "simt/emulator/memory.h"
 #include "simt/emulator/settings.h"
 
@@ -112,6 +113,14 @@ class Streams {
     Queue& queue = find(stream);
     drain([&queue] { return queue.items.empty(); });
     raise_to(host_clock_, queue.clock);
+  }
+
+  void synchronize_event(std::size_t place, std::uint64_t number, const Clock& clock) {
+    const std::lock_guard lock(mutex_);
+    if (place == 0) return;
+    const Queue& queue = *queues_[place - 1];
+    drain([&] { return queue.ended >= number; });
+    raise_to(host_clock_, clock);
   }
 
   void synchronize_device(int device) {
@@ -228,6 +237,7 @@ Stream::~Stream() { Streams::instance().destroy(handle_); }
 void Stream::wait(const Event& event) const {
   Streams::instance().wait(handle_, event.stream_, event.number_, event.clock_);
 }
+void Event::synchronize() const { Streams::instance().synchronize_event(stream_, number_, clock_); }
 void Event::record(stream_t stream) { Streams::instance().record(stream, stream_, number_, clock_); }
 
 }  // namespace simt

@@ -68,6 +68,8 @@ class Event {
  public:
   // Stands for all that is queued on the stream so far.
   void record(stream_t stream);
+  // Runs what must run before the recorded work has ended.
+  void synchronize() const;
 
  private:
   friend class Stream;

@@ -74,16 +74,16 @@ void Warps::begin_block(RaceChecker* races) {
 
 void Warps::check(const Warp& warp, unsigned lane, unsigned mask, WarpOperation operation, int width,
                   Site site) const {
-  const std::string place = std::string(name_of(operation)) + " at " + where(site);
+  const auto place = [&] { return std::string(name_of(operation)) + " at " + where(site); };
   if (!(mask >> lane & 1)) {
-    throw Error(place + ": lane " + std::to_string(lane) + " calls it and is not in the mask " +
+    throw Error(place() + ": lane " + std::to_string(lane) + " calls it and is not in the mask " +
                 hexadecimal(mask));
   }
   if (width < 1 || width > 32 || !std::has_single_bit(static_cast<unsigned>(width))) {
-    throw Error(place + ": the width is " + std::to_string(width) + ", it must be 1, 2, 4, 8, 16 or 32");
+    throw Error(place() + ": the width is " + std::to_string(width) + ", it must be 1, 2, 4, 8, 16 or 32");
   }
   if (mask & warp.ended) {
-    throw Error(place + ": the mask " + hexadecimal(mask) + " names lanes " +
+    throw Error(place() + ": the mask " + hexadecimal(mask) + " names lanes " +
                 ranges(lanes_of(mask & warp.ended)) +
                 ", which have ended; a shuffle from them is undefined. Let all lanes of the mask come here");
   }
@@ -147,36 +147,41 @@ std::uint64_t Warps::operate(WarpOperation operation, unsigned mask, std::uint64
 void Warps::complete(Meeting& meeting) {
   const int self = scheduler_.current();
   const int first = meeting.warp * static_cast<int>(kLanes);
-  std::vector<int> threads;
-  for (const int lane : lanes_of(meeting.mask)) {
-    threads.push_back(first + lane);
-    scheduler_.thread(first + lane).result = result(meeting, static_cast<unsigned>(lane));
+  const std::uint64_t votes = meeting.operation == WarpOperation::ballot ? count_votes(meeting) : 0;
+  for (unsigned rest = meeting.mask; rest != 0; rest &= rest - 1) {
+    const int lane = std::countr_zero(rest);
+    const bool shuffle =
+        meeting.operation != WarpOperation::sync && meeting.operation != WarpOperation::ballot;
+    scheduler_.thread(first + lane).result = shuffle ? shuffled(meeting, static_cast<unsigned>(lane)) : votes;
   }
-  for (const int thread : threads) {
+  for (unsigned rest = meeting.mask; rest != 0; rest &= rest - 1) {
+    const int thread = first + std::countr_zero(rest);
     if (thread != self) scheduler_.wake(thread);
   }
   // Of these only __syncwarp orders memory (CUDA programming guide).
-  if (races_ != nullptr && meeting.operation == WarpOperation::sync) races_->threads_meet(threads);
+  if (races_ != nullptr && meeting.operation == WarpOperation::sync) {
+    std::vector<int> threads = lanes_of(meeting.mask);
+    for (int& thread : threads) thread += first;
+    races_->threads_meet(threads);
+  }
   meeting.arrived = 0;
   scheduler_.yield();
 }
 
-std::uint64_t Warps::result(const Meeting& meeting, unsigned lane) const {
-  if (meeting.operation == WarpOperation::sync) return 0;
-  if (meeting.operation == WarpOperation::ballot) {
-    std::uint64_t votes = 0;
-    for (unsigned i = 0; i < kLanes; ++i) {
-      if ((meeting.mask >> i & 1) && meeting.values[i] != 0) votes |= 1u << i;
-    }
-    return votes;
+std::uint64_t Warps::count_votes(const Meeting& meeting) {
+  std::uint64_t votes = 0;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    if ((meeting.mask >> lane & 1) && meeting.values[lane] != 0) votes |= 1u << lane;
   }
+  return votes;
+}
+
+std::uint64_t Warps::shuffled(const Meeting& meeting, unsigned lane) {
   const unsigned source = source_lane(meeting.operation, lane, meeting.arguments[lane], meeting.width);
-  if (!(meeting.mask >> source & 1)) {
-    throw Error(std::string(name_of(meeting.operation)) + " at " + where(meeting.site) + ": lane " +
-                std::to_string(lane) + " reads lane " + std::to_string(source) +
-                ", which is not in the mask " + hexadecimal(meeting.mask) + " and holds nothing");
-  }
-  return meeting.values[source];
+  if (meeting.mask >> source & 1) return meeting.values[source];
+  throw Error(std::string(name_of(meeting.operation)) + " at " + where(meeting.site) + ": lane " +
+              std::to_string(lane) + " reads lane " + std::to_string(source) + ", which is not in the mask " +
+              hexadecimal(meeting.mask) + " and holds nothing");
 }
 
 void Warps::ended() {

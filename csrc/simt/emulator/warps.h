@@ -53,7 +53,8 @@ class Warps {
   Meeting& join(Warp& warp, int index, unsigned lane, unsigned mask, WarpOperation operation, int width,
                 Site site);
   void complete(Meeting& meeting);
-  std::uint64_t result(const Meeting& meeting, unsigned lane) const;
+  static std::uint64_t count_votes(const Meeting& meeting);  // a bit for each lane
+  static std::uint64_t shuffled(const Meeting& meeting, unsigned lane);
 
   Scheduler& scheduler_;
   RaceChecker* races_ = nullptr;
