@@ -171,6 +171,28 @@ bool an_error_on_one_cpu_thread_stops_the_launch() {
   return holds(refusal([&] { launch(wait_unless_alone, 400, 64, 0, 0, y.data()); }), "deadlock");
 }
 
+__global__ void too_many_static_bytes(int* y) {
+  SIMT_SHARED(first, int[8 * 1024]);
+  SIMT_SHARED(second, int[8 * 1024]);
+  first[0] = second[0] = 1;
+  y[0] = first[0];
+}
+
+__global__ void static_and_dynamic(int* y) {
+  SIMT_SHARED(tile, int[1024]);
+  tile[0] = 1;
+  y[0] = tile[0];
+}
+
+bool shared_memory_is_limited() {
+  DeviceBuffer<int> y(1);
+  const std::string large = refusal([&] { launch(too_many_static_bytes, 1, 1, 0, 0, y.data()); });
+  const std::string both = refusal([&] { launch(static_and_dynamic, 1, 1, 227 << 10, 0, y.data()); });
+  return holds(large, "'second' at behaviour.cpp:") && holds(large, "65536 static bytes") &&
+         holds(both, "static and dynamic bytes, more than 232448") &&
+         refusal([&] { launch(static_and_dynamic, 1, 1, 223 << 10, 0, y.data()); }).empty();
+}
+
 // ---- Memory
 
 bool registered_memory_has_an_owner() {
@@ -290,6 +312,7 @@ const std::vector<Test> kTests = {
     {"blocks_on_several_cpu_threads", blocks_on_several_cpu_threads},
     {"two_programs_threads_launch_at_once", two_programs_threads_launch_at_once},
     {"an_error_on_one_cpu_thread_stops_the_launch", an_error_on_one_cpu_thread_stops_the_launch},
+    {"shared_memory_is_limited", shared_memory_is_limited},
     {"registered_memory_has_an_owner", registered_memory_has_an_owner},
     {"pointers_in_structs_are_looked_at", pointers_in_structs_are_looked_at},
     {"copies_stay_inside_buffers", copies_stay_inside_buffers},

@@ -208,7 +208,7 @@ bool lanes_in_different_operations(bool bug) {
 template <bool kBug>
 __global__ void blocks_write(int* y) {
   const unsigned i = kBug ? threadIdx.x : blockIdx.x * blockDim.x + threadIdx.x;
-  y[i] = static_cast<int>(blockIdx.x);  // <- two_blocks_one_element
+  y[i] = static_cast<int>(blockIdx.x);  // <- two_blocks_one_element two_blocks_one_element_of_the_host
 }
 
 bool two_blocks_one_element(bool bug) {
@@ -216,6 +216,13 @@ bool two_blocks_one_element(bool bug) {
   launch(bug ? blocks_write<true> : blocks_write<false>, 2, kThreads / 2, 0, 0, y.data());
   const auto values = y.to_host();
   return values[0] == 0 && values[63] == 1;
+}
+
+// The same in memory that no buffer holds.
+bool two_blocks_one_element_of_the_host(bool bug) {
+  std::vector<int> y(kThreads);
+  launch(bug ? blocks_write<true> : blocks_write<false>, 2, kThreads / 2, 0, 0, y.data());
+  return y[0] == 0 && y[63] == 1;
 }
 
 template <bool kBug>
@@ -268,6 +275,7 @@ int main(int count, char** arguments) {
           {"shuffle_from_inactive_lane", shuffle_from_inactive_lane},
           {"lanes_in_different_operations", lanes_in_different_operations},
           {"two_blocks_one_element", two_blocks_one_element},
+          {"two_blocks_one_element_of_the_host", two_blocks_one_element_of_the_host},
           {"plain_and_atomic_updates", plain_and_atomic_updates},
           {"block_waits_for_block", block_waits_for_block},
       },

@@ -47,6 +47,7 @@ BUGS = {
     "shuffle_from_inactive_lane": Bug(BLOCKS, in_all("lane 0 reads lane 16, which is not in the mask 0x0000ffff")),
     "lanes_in_different_operations": Bug(BLOCKS, in_all("All lanes of a mask must call the same operation"), lines=2),
     "two_blocks_one_element": Bug(BLOCKS, {"race": "race: .*blocks run in any order"}, wrong=BOTH),
+    "two_blocks_one_element_of_the_host": Bug(BLOCKS, {"race": "race: .*blocks run in any order"}, wrong=BOTH),
     "plain_and_atomic_updates": Bug(BLOCKS, {"race": "race: "}),
     "block_waits_for_block": Bug(BLOCKS, in_all("livelock: thread 0 polls")),
     "shared_write_out_of_bounds": Bug(

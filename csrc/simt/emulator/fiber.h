@@ -34,6 +34,11 @@ class Fiber {
   // Goes on at `to`; returns when something switches back to `from`, the fiber that calls this.
   static void switch_to(Fiber& from, Fiber& to);
 
+  bool owns(const void* address) const {
+    const auto* byte = static_cast<const char*>(address);
+    return byte >= stack_ && byte < stack_ + bytes_;
+  }
+
   // First thing in `entry`, for AddressSanitizer.
   static void entered();
 

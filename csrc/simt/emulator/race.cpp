@@ -11,6 +11,7 @@ namespace simt::emulator {
 namespace {
 
 constexpr std::size_t kMostReports = 8;
+constexpr std::uintptr_t kPage = 4096;
 
 const char* verb(AccessKind kind) {
   switch (kind) {
@@ -188,6 +189,24 @@ void RaceChecker::access(int thread, const void* memory, std::size_t bytes, Acce
     shared_access(now, memory, bytes, kind);
   } else if (const Region* region = region_of(memory)) {
     global_access(now, memory, bytes, kind, *region);
+  } else {
+    unknown_access(now, memory, bytes, kind);
+  }
+}
+
+// Memory that nobody registered: its bounds are unknown, but races in it are races.
+void RaceChecker::unknown_access(const Access& now, const void* memory, std::size_t bytes, AccessKind kind) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory);
+  for (std::uintptr_t at = begin; at < begin + bytes;) {
+    const std::uintptr_t page = at / kPage * kPage;
+    const std::uintptr_t end = std::min(begin + bytes, page + kPage);
+    Shadow& shadow = pages_.try_emplace(page, kPage).first->second;
+    shadow.visit(at - page, end - at, [&](Shadow::Cell& cell, std::uint8_t mask) {
+      Access part = now;
+      part.bytes = mask;
+      check_cell(cell, part, kind, memory);
+    });
+    at = end;
   }
 }
 
@@ -231,7 +250,7 @@ std::string RaceChecker::who(const Access& access) const {
 std::string RaceChecker::place(const void* memory) const {
   if (shared_ != nullptr && shared_->contains(memory)) return shared_->describe(memory);
   Region region;
-  if (!AddressSpace::instance().find(memory, region)) return "memory";
+  if (!AddressSpace::instance().find(memory, region)) return "memory that nobody registered";
   const auto at = reinterpret_cast<std::uintptr_t>(memory);
   if (at < region.begin) return std::to_string(region.begin - at) + " bytes before " + region.name;
   if (at >= region.begin + region.bytes) {

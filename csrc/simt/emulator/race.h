@@ -15,6 +15,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "simt/emulator/address_space.h"
@@ -76,6 +77,7 @@ class RaceChecker {
   // Adds text() to the reports, unless there are many, or one of this kind and line.
   template <class Text>
   void report(const char* kind, const Access& now, Text text);
+  void unknown_access(const Access& now, const void* memory, std::size_t bytes, AccessKind kind);
   void report_race(const Access& old, const char* old_verb, const Access& now, AccessKind kind,
                    const void* memory);
   std::string who(const Access& access) const;
@@ -99,6 +101,7 @@ class RaceChecker {
   std::map<std::uint64_t, Shadow> shadows_;  // by Region::id
   std::vector<Region> regions_;              // those met since the address space changed
   std::uint64_t regions_version_ = 0;
+  std::unordered_map<std::uintptr_t, Shadow> pages_;  // of memory that nobody registered
 
   std::vector<std::string> reports_;
   std::set<std::string> reported_;

@@ -15,6 +15,7 @@ thread_local bool inside_checker = false;
 void on_access(const void* memory, std::size_t bytes, AccessKind kind, const void* code) {
   const Block* block = Block::current();
   if (block == nullptr || block->scheduler.current() < 0 || inside_checker) return;
+  if (block->scheduler.on_stack(memory)) return;  // local variables
   inside_checker = true;
   RaceChecker::instance().access(block->scheduler.current(), memory, bytes, kind, code);
   inside_checker = false;

@@ -54,6 +54,8 @@ class Scheduler {
 
   int threads() const { return count_; }
   int current() const { return current_; }  // -1 outside run()
+  // Whether the address is on the stack of the running thread.
+  bool on_stack(const void* address) const { return running_ != nullptr && running_->owns(address); }
   Thread& thread(int index) { return threads_[static_cast<std::size_t>(index)]; }
   Thread& current_thread() { return thread(current_); }
 
