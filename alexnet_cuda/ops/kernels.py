@@ -7,12 +7,13 @@ the pointers point at. The calls themselves are in `_kernels/`, one file for eac
 from .. import config
 from ..errors import DeviceError
 from ._kernels.dropout import Dropout
+from ._kernels.lrn import Lrn
 from ._kernels.pointwise import Pointwise
 from ._kernels.pool import Pool
 from ._kernels.sgd import Sgd
 
 
-class Kernels(Pointwise, Dropout, Pool, Sgd):
+class Kernels(Pointwise, Lrn, Dropout, Pool, Sgd):
     """Calls into one extension module. An operation without a method here has no kernel yet."""
 
 

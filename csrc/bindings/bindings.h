@@ -96,6 +96,7 @@ class Launch {
 
 void bind_build_info(pybind11::module_& module);
 void bind_dropout(pybind11::module_& module);
+void bind_lrn(pybind11::module_& module);
 void bind_pointwise(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_sgd(pybind11::module_& module);
