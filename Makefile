@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 
 build_files := setup.py pyproject.toml CMakeLists.txt $(wildcard build_support/*)
 cpp_files := $(shell find csrc -type f)
-cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files)) $(wildcard $(addprefix tests/emulator/*.,cu h cpp))
+cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files)) $(wildcard tests/emulator/*.cu tests/emulator/*.h \
+  tests/emulator/*.cpp benchmarks/*.cpp)
 
-.PHONY: build test lint format check bench-cpu test-install clean
+.PHONY: build test lint format check bench-cpu bench-emulator test-install clean
 
 build: $(VENV)/build.stamp
 
@@ -31,6 +32,9 @@ check: build
 
 bench-cpu: build
 	$(BIN)/python benchmarks/bench_cpu.py
+
+bench-emulator: build
+	$(BIN)/python benchmarks/bench_emulator.py
 
 # Real installations into fresh environments: minutes, and the network.
 test-install: build
