@@ -55,6 +55,7 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, stream_t stream,
             Arguments&&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "wrong number of kernel arguments");
+  static_assert((!std::is_reference_v<Parameters> && ...), "kernel parameters are passed by value");
   static_assert((std::is_trivially_copyable_v<Parameters> && ...),
                 "kernel parameters must be trivially copyable");
   constexpr std::size_t kWithoutAsking = 48 * 1024;

@@ -17,6 +17,7 @@ constexpr unsigned char kFill = 0xff;
 constexpr std::size_t kBufferAlignment = 256;  // cudaMalloc's
 constexpr std::size_t kBufferRedZone = kBufferAlignment;
 constexpr std::size_t kMostFreedBytes = 64 << 20;
+constexpr std::size_t kMostFreed = 256;  // each costs a look at its red zones after every launch
 
 unsigned char* bytes_at(std::uintptr_t at) { return reinterpret_cast<unsigned char*>(at); }
 
@@ -126,7 +127,7 @@ void AddressSpace::release(void* memory) {
   forbid(memory, found->second.bytes);
   freed_.push_back(found->first);
   freed_bytes_ += found->second.bytes;
-  while (freed_bytes_ > kMostFreedBytes) {
+  while (freed_bytes_ > kMostFreedBytes || freed_.size() > kMostFreed) {
     const auto oldest = regions_.find(freed_.front());
     freed_bytes_ -= oldest->second.bytes;
     give_back(oldest->second);
@@ -140,6 +141,13 @@ bool AddressSpace::find(const void* address, Region& region) const {
   const Region* found = lookup(reinterpret_cast<std::uintptr_t>(address));
   if (found != nullptr) region = *found;
   return found != nullptr;
+}
+
+std::set<std::uint64_t> AddressSpace::ids() const {
+  const std::shared_lock lock(mutex_);
+  std::set<std::uint64_t> ids;
+  for (const auto& [begin, region] : regions_) ids.insert(region.id);
+  return ids;
 }
 
 void AddressSpace::check_arguments(const Call& call, int device, Site launch) const {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -65,6 +66,7 @@ class AddressSpace {
   std::uint64_t version() const { return version_; }
   // The region that holds the address, a red zone counting too.
   bool find(const void* address, Region& region) const;
+  std::set<std::uint64_t> ids() const;  // of all regions
 
   // Throws simt::Error when an argument points to what a kernel on `device` must not touch.
   void check_arguments(const Call& call, int device, Site launch) const;

@@ -14,16 +14,12 @@
 
 #define SIMT_UNROLL _Pragma("GCC unroll 64")
 
-#define SIMT_SHARED(name, ...)                                                                       \
-  static constexpr char name##_key = 0;                                                              \
-  auto& name = *static_cast<::simt::type_t<__VA_ARGS__>*>(::simt::emulator::shared_static(           \
-      &name##_key, sizeof(::simt::type_t<__VA_ARGS__>), alignof(::simt::type_t<__VA_ARGS__>), #name, \
-      ::simt::emulator::Site::current()))
+#define SIMT_SHARED(name, ...)          \
+  static constexpr char name##_key = 0; \
+  auto& name = ::simt::emulator::static_object<::simt::type_t<__VA_ARGS__>>(&name##_key, #name)
 
-#define SIMT_DYN_SHARED(name, ...)                                                          \
-  auto& name = *static_cast<::simt::type_t<__VA_ARGS__>*>(::simt::emulator::shared_dynamic( \
-      sizeof(::simt::type_t<__VA_ARGS__>), alignof(::simt::type_t<__VA_ARGS__>), #name,     \
-      ::simt::emulator::Site::current()))
+#define SIMT_DYN_SHARED(name, ...) \
+  auto& name = ::simt::emulator::dynamic_object<::simt::type_t<__VA_ARGS__>>(#name)
 
 namespace simt {
 
@@ -47,6 +43,18 @@ struct StreamHere {
 };
 
 namespace emulator {
+
+template <class T>
+T& static_object(const void* key, const char* name, SIMT_SITE) {
+  static_assert(std::is_trivially_default_constructible_v<T>, "shared memory has no constructors");
+  return *static_cast<T*>(shared_static(key, sizeof(T), alignof(T), name, site));
+}
+
+template <class T>
+T& dynamic_object(const char* name, SIMT_SITE) {
+  static_assert(std::is_trivially_default_constructible_v<T>, "shared memory has no constructors");
+  return *static_cast<T*>(shared_dynamic(sizeof(T), alignof(T), name, site));
+}
 
 template <class... Parameters>
 class CallOf final : public Call {

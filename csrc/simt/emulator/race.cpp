@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMostReports = 8;
 constexpr std::uintptr_t kPage = 4096;
+constexpr std::size_t kMostPages = 4096;  // their shadows take 340 MB
 
 const char* verb(AccessKind kind) {
   switch (kind) {
@@ -41,7 +42,10 @@ void RaceChecker::report(const char* kind, const Access& now, Text text) {
 
 // ---- What orders threads
 
-void RaceChecker::begin_launch(const Operation& operation) { current_operation_ = number_of(operation); }
+void RaceChecker::begin_launch(const Operation& operation) {
+  current_operation_ = number_of(operation);
+  if (pages_.size() > kMostPages) pages_.clear();  // forgets what earlier operations did there
+}
 
 void RaceChecker::begin_block(int threads, std::uint64_t block, SharedMemory& shared) {
   if (threads != threads_) {
@@ -224,6 +228,8 @@ const Region* RaceChecker::region_of(const void* memory) {
   if (regions_version_ != space.version()) {
     regions_version_ = space.version();
     regions_.clear();
+    const std::set<std::uint64_t> live = space.ids();
+    std::erase_if(shadows_, [&](const auto& shadow) { return !live.contains(shadow.first); });
   }
   const auto at = reinterpret_cast<std::uintptr_t>(memory);
   for (const Region& region : regions_) {
