@@ -3,22 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <numeric>
 #include <thread>
 
-#include "simt/emulator/address_space.h"
+#include "behaviour_of_memory.h"
 #include "simt/emulator/settings.h"
 #include "simt/host.h"
-
-using simt::DeviceBuffer;
-using simt::launch;
+#include "table_of_tests.h"
 
 namespace {
-
-__global__ void nothing() {}
 
 __global__ void note_order(int* order, int* next) {
   const int turn = atomicAdd(next, 1);
@@ -33,18 +27,6 @@ std::vector<int> order_of(unsigned blocks, unsigned threads, const char* schedul
   launch(note_order, blocks, threads, 0, 0, order.data(), next.data());
   return order.to_host();
 }
-
-// The text of the error that `action` throws, or nothing.
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const simt::Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 bool launches_that_a_gpu_refuses() {
   const auto text = [](dim3 grid, dim3 block, std::size_t shared) {
@@ -110,7 +92,6 @@ bool it_goes_on_after_an_error() {
   return y.to_host()[0] == 1;
 }
 
-__global__ void throw_something() { throw std::runtime_error("from a kernel"); }
 __global__ void launch_something() { launch(nothing, 1, 1, 0, 0); }
 
 bool exceptions_of_kernels_arrive() {
@@ -193,115 +174,6 @@ bool shared_memory_is_limited() {
          refusal([&] { launch(static_and_dynamic, 1, 1, 223 << 10, 0, y.data()); }).empty();
 }
 
-// ---- Memory
-
-bool registered_memory_has_an_owner() {
-  std::vector<int> x(100), y(100);
-  simt::emulator::register_memory(x.data(), 400, 3, "x");
-  const std::string overlap =
-      refusal([&] { simt::emulator::register_memory(x.data() + 99, 400, 0, "a neighbour"); });
-  const auto sum = [&] { launch(sum_of_block, 0, 256, 0, 0, x.data(), y.data()); };
-  const auto touch = [&] { launch(note_order, 1, 1, 0, 0, x.data(), y.data()); };
-  const std::string no_device = refusal(touch);
-  simt::set_device(3);
-  const std::string other_unknown = refusal(touch);
-  simt::emulator::register_memory(y.data(), 400, 3, "y");
-  const std::string allowed = refusal(touch);
-  simt::set_device(2);
-  const std::string other = refusal(touch);
-  simt::set_device(-1);
-  simt::emulator::unregister_memory(x.data());
-  simt::emulator::unregister_memory(y.data());
-  const std::string twice = refusal([&] { simt::emulator::unregister_memory(x.data()); });
-  return holds(overlap, "a neighbour overlaps x of emulated:3") && holds(no_device, "x of emulated:3") &&
-         holds(no_device, "runs on no device") && holds(other_unknown, "no device owns") && allowed.empty() &&
-         holds(other, "x of emulated:3, and the kernel runs on emulated:2") && holds(twice, "no memory") &&
-         holds(refusal(sum), "invalid grid") && refusal(touch).empty();
-}
-
-struct View {
-  int* order;
-  long size;
-};
-
-__global__ void through_a_struct(View view) { view.order[0] = 1; }
-
-bool pointers_in_structs_are_looked_at() {
-  simt::set_device(1);
-  DeviceBuffer<int> other(10);
-  simt::set_device(0);
-  const std::string text = refusal([&] { launch(through_a_struct, 1, 1, 0, 0, View{other.data(), 10}); });
-  simt::set_device(-1);
-  return holds(text, "argument 1 points to the buffer of behaviour.cpp:") && holds(text, "of emulated:1");
-}
-
-bool copies_stay_inside_buffers() {
-  DeviceBuffer<int> x(std::vector<int>(10, 7)), y(10);
-  const std::string text = refusal([&] { simt::copy(y.data() + 1, x.data(), 10 * sizeof(int), 0); });
-  simt::copy(y.data() + 1, x.data(), 9 * sizeof(int), 0);
-  return holds(text, "40 bytes reach outside the buffer of behaviour.cpp:") && y.to_host()[9] == 7;
-}
-
-// ---- Streams
-
-__global__ void set_value(int* y, int value) { *y = value; }
-__global__ void add_value(int* y, int value) { *y += value; }
-
-bool work_waits_for_a_synchronisation() {
-  std::vector<int> y{0};
-  const simt::Stream stream;
-  launch(set_value, 1, 1, 0, stream, y.data(), 5);
-  if (y[0] != 0) return false;
-  launch(add_value, 1, 1, 0, stream, y.data(), 6);
-  stream.synchronize();
-  return y[0] == 11;
-}
-
-bool only_what_is_needed_runs() {
-  std::vector<int> x{0}, y{0};
-  simt::emulator::set_schedule(simt::emulator::parse_schedule("reverse"));
-  const simt::Stream first, second;
-  simt::Event set;
-  launch(set_value, 1, 1, 0, first, x.data(), 1);
-  set.record(first);
-  second.wait(set);
-  launch(set_value, 1, 1, 0, first, y.data(), 2);
-  launch(add_value, 1, 1, 0, second, x.data(), 10);
-  set.synchronize();
-  if (x[0] != 1) return false;
-  second.synchronize();
-  if (x[0] != 11) return false;
-  simt::synchronize();
-  return y[0] == 2;
-}
-
-bool an_error_in_a_stream_shows_when_synchronising() {
-  std::vector<int> y{0};
-  simt::Stream stream;
-  launch(throw_something, 1, 1, 0, stream);
-  launch(set_value, 1, 1, 0, stream, y.data(), 5);
-  const std::string text = refusal([&] { stream.synchronize(); });
-  stream.synchronize();  // the queue was dropped
-  const bool dropped = y[0] == 0;
-  launch(set_value, 1, 1, 0, stream, y.data(), 6);
-  stream.synchronize();
-  return holds(text, "from a kernel") && dropped && y[0] == 6;
-}
-
-bool a_stream_must_exist() {
-  simt::stream_t gone = nullptr;
-  {
-    const simt::Stream stream;
-    gone = stream;
-  }
-  return holds(refusal([&] { launch(nothing, 1, 1, 0, gone); }), "not a stream of the emulator");
-}
-
-struct Test {
-  const char* name;
-  std::function<bool()> passes;
-};
-
 const std::vector<Test> kTests = {
     {"launches_that_a_gpu_refuses", launches_that_a_gpu_refuses},
     {"every_thread_runs_once_in_any_order", every_thread_runs_once_in_any_order},
@@ -325,18 +197,8 @@ const std::vector<Test> kTests = {
 }  // namespace
 
 int main() {
-  int failed = 0;
-  for (const Test& test : kTests) {
+  return run_tests(kTests, [] {
     simt::emulator::set_schedule({});
     simt::emulator::set_cpu_threads({});
-    std::string outcome = "passed";
-    try {
-      if (!test.passes()) outcome = "FAILED";
-    } catch (const std::exception& error) {
-      outcome = std::string("FAILED: ") + error.what();
-    }
-    failed += outcome != "passed";
-    std::printf("%s: %s\n", test.name, outcome.c_str());
-  }
-  return failed;
+  });
 }

@@ -98,14 +98,10 @@ std::uint32_t RaceChecker::number_of(const Operation& operation) {
   return static_cast<std::uint32_t>(operations_.size());
 }
 
-bool RaceChecker::ordered(const Access& old, const Access& now) const {
-  if (old.operation != now.operation) {
-    const Operation& before = operations_[old.operation - 1];
-    const Clock& clock = operations_[now.operation - 1].after;
-    return before.stream < clock.size() && clock[before.stream] >= before.number;
-  }
-  if (old.block != now.block) return false;
-  return old.thread == now.thread || old.time <= everyone_ || old.time <= known(now.thread, old.thread);
+bool RaceChecker::operations_ordered(const Access& old, const Access& now) const {
+  const Operation& before = operations_[old.operation - 1];
+  const Clock& clock = operations_[now.operation - 1].after;
+  return before.stream < clock.size() && clock[before.stream] >= before.number;
 }
 
 // ---- The look at an access

@@ -68,7 +68,12 @@ class RaceChecker {
   std::uint32_t& known(int thread, int of) { return known_[entry(thread, of)]; }
   std::uint32_t known(int thread, int of) const { return known_[entry(thread, of)]; }
   void tick(int thread) { known(thread, thread) = ++clock_; }
-  bool ordered(const Access& old, const Access& now) const;
+  bool ordered(const Access& old, const Access& now) const {
+    if (old.operation != now.operation) return operations_ordered(old, now);
+    if (old.block != now.block) return false;
+    return old.time <= everyone_ || old.thread == now.thread || old.time <= known(now.thread, old.thread);
+  }
+  bool operations_ordered(const Access& old, const Access& now) const;
   const Region* region_of(const void* memory);
   void check_cell(Shadow::Cell& cell, Access now, AccessKind kind, const void* memory);
   void shared_access(const Access& now, const void* memory, std::size_t bytes, AccessKind kind);
