@@ -6,6 +6,6 @@ import pytest
 SOURCES = ["primitives.cu", "behaviour.cpp", "bugs_in_blocks.cpp", "bugs_in_memory.cpp"]
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="package")
 def programs():
     building.build_together([(source, build) for build in building.BUILDS for source in SOURCES])

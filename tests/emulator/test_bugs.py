@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import building
 import pytest
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 SCHEDULES = ["forward", "reverse", "random:1"]
 BUILDS = ["plain", "asan", "race"]
 

@@ -8,6 +8,8 @@ import subprocess
 import building
 import pytest
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 SOURCE = "primitives.cu"
 SCHEDULES = ["forward", "reverse", "random:1", "random:2"]
 NVCC = shutil.which("nvcc")

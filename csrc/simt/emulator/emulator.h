@@ -12,7 +12,11 @@
 #include "simt/emulator/runtime.h"
 #include "simt/emulator/vocabulary.h"
 
+#if defined(__clang__)
+#define SIMT_UNROLL _Pragma("unroll")
+#else
 #define SIMT_UNROLL _Pragma("GCC unroll 64")
+#endif
 
 #define SIMT_SHARED(name, ...)          \
   static constexpr char name##_key = 0; \
