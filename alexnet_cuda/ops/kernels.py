@@ -6,15 +6,20 @@ the pointers point at. The calls themselves are in `_kernels/`, one file for eac
 
 from .. import config
 from ..errors import DeviceError
+from ._kernels.augment import Augment
 from ._kernels.dropout import Dropout
 from ._kernels.lrn import Lrn
 from ._kernels.pointwise import Pointwise
 from ._kernels.pool import Pool
 from ._kernels.sgd import Sgd
+from ._kernels.softmax import Softmax
 
 
-class Kernels(Pointwise, Lrn, Dropout, Pool, Sgd):
+class Kernels(Pointwise, Lrn, Dropout, Pool, Softmax, Sgd, Augment):
     """Calls into one extension module. An operation without a method here has no kernel yet."""
+
+
+_loaded: list[Kernels] = []
 
 
 def load(name: str) -> Kernels:
@@ -24,4 +29,11 @@ def load(name: str) -> Kernels:
     module, problem = config.load(f"_{name}")
     if module is None:
         raise DeviceError(f"the backend '{name}' is not there: {problem}")
-    return Kernels(module, name)
+    _loaded.append(Kernels(module, name))
+    return _loaded[-1]
+
+
+def check_status() -> None:
+    """Raise ValueError for the first bad data that a kernel of a loaded backend has noted."""
+    for kernels in _loaded:
+        kernels.check_status()

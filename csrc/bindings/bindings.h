@@ -94,11 +94,13 @@ class Launch {
   std::uintptr_t stream_;
 };
 
+void bind_augment(pybind11::module_& module);
 void bind_build_info(pybind11::module_& module);
 void bind_dropout(pybind11::module_& module);
 void bind_lrn(pybind11::module_& module);
 void bind_pointwise(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_sgd(pybind11::module_& module);
+void bind_softmax(pybind11::module_& module);
 
 }  // namespace alexnet

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+import numpy as np
+
 from ..arrays import BFLOAT16, FLOAT32, Array
 
 Where = tuple[int, int]  # device and stream, the last argument of every function in csrc/bindings that launches
@@ -40,6 +42,10 @@ class Base:
         if array is None:
             return 0
         return int(array.data.ptr if self._name == "cuda" else array.ctypes.data)
+
+    def _library(self) -> Any:
+        """What arrays of this backend are made by."""
+        return sys.modules["cupy"] if self._name == "cuda" else np
 
     def _where(self) -> Where:
         """The device that the gate made current and CuPy's current stream on it; the emulator has neither yet."""
