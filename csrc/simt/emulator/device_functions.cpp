@@ -23,7 +23,7 @@ std::uint64_t warp(WarpOperation operation, unsigned mask, std::uint64_t value, 
   return Block::here().warps.operate(operation, mask, value, argument, width, site);
 }
 
-void spin(Site site) { Block::here().scheduler.spin(site); }
+void spin(Site site) { Block::here().scheduler.spin(0, site); }
 
 namespace {
 
@@ -66,7 +66,10 @@ T atomic(AtomicOperation operation, T* address, T value, T compare, Site site) {
   while (!__atomic_compare_exchange_n(address, &old, changed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     changed = combine(operation, old, value, compare);
   }
-  if (changed == old) scheduler.spin(site);
+  if (changed == old) {
+    const auto question = reinterpret_cast<std::uintptr_t>(address) ^ static_cast<std::uint64_t>(value) << 32;
+    scheduler.spin(question ^ static_cast<std::uint64_t>(old), site);
+  }
   return old;
 }
 

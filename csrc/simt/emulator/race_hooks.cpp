@@ -1,6 +1,8 @@
 // What g++ -fsanitize=thread makes code call at every read and write: this file instead of g++'s own runtime.
 //
-// Only the kernels and the program that launches them are compiled that way, never the emulator.
+// Only the kernels and the program that launches them are compiled that way, never the emulator, and the
+// emulator is linked before them: of a template that both hold, the linker keeps the first copy, and the
+// emulator must not report what it does itself.
 
 #include "simt/emulator/block.h"
 
@@ -9,16 +11,11 @@
 namespace simt::emulator {
 namespace {
 
-// The checker calls library templates of which the linker may have kept the program's instrumented copies.
-thread_local bool inside_checker = false;
-
 void on_access(const void* memory, std::size_t bytes, AccessKind kind, const void* code) {
   const Block* block = Block::current();
-  if (block == nullptr || block->scheduler.current() < 0 || inside_checker) return;
+  if (block == nullptr || block->scheduler.current() < 0) return;
   if (block->scheduler.on_stack(memory)) return;  // local variables
-  inside_checker = true;
   RaceChecker::instance().access(block->scheduler.current(), memory, bytes, kind, code);
-  inside_checker = false;
 }
 
 }  // namespace

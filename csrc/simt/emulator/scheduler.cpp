@@ -164,7 +164,8 @@ void Scheduler::yield() {
   if (following != self) switch_to(following);
 }
 
-void Scheduler::spin(Site site) {
+void Scheduler::spin(std::uint64_t what, Site site) {
+  if (std::exchange(current_thread().polled, what) != what) spins_ = 0;
   if (++spins_ > kMostSpins) {
     throw Error(
         "livelock: thread " + std::to_string(current_) + " polls at " + where(site) +

@@ -39,6 +39,7 @@ struct Thread {
   const Waitable* waits_for = nullptr;
   Site site;
   std::uint64_t result = 0;  // of the operation it waited for
+  std::uint64_t polled = 0;  // the latest argument of spin()
 };
 
 class Scheduler {
@@ -64,8 +65,9 @@ class Scheduler {
   void wake(int index);
   // Called by the running thread: lets the others that can run go first.
   void yield();
-  // yield() of a thread that polls. Throws when nothing has happened in the block for millions of polls.
-  void spin(Site site);
+  // yield() of a thread that polls; `what` stands for what it asked and was told. Throws when nothing else
+  // has happened in the block for millions of polls.
+  void spin(std::uint64_t what, Site site);
 
  private:
   static void fiber_entry();
