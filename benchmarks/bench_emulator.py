@@ -68,7 +68,7 @@ def main() -> None:
             "compiler": building.compiler_version().splitlines()[0],
             "date": date.today().isoformat(),
         }
-        options.json.write_text(json.dumps({"environment": environment, "results": table}, indent=1) + "\n")
+        options.json.write_text(json.dumps({"environment": environment, "rounds": options.rounds, "results": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
