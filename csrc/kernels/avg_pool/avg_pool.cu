@@ -19,8 +19,7 @@ constexpr int kThreads = 512;  // a patch of 4 x 4 positions for 128 images, as 
 // Grid and block: those of `tiles`, which cover y. x is [C, H, W, N], y [C, P, Q, N]. kWidth 4: N is a
 // multiple of 4, addresses of 16.
 template <int kWidth>
-__global__ void __launch_bounds__(kThreads)
-    avg_pool_forward_kernel(const float* x, float* y, Windows w, MapTiles tiles) {
+__global__ void avg_pool_forward_kernel(const float* x, float* y, Windows w, MapTiles tiles) {
   MapPlace place;
   if (!tiles.locate(place)) return;
   const int top = place.row * w.stride_h - w.pad_h;
@@ -48,8 +47,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // Grid and block: those of `tiles`, which cover dx. dy is [C, P, Q, N], dx [C, H, W, N]. kWidth 4: as above.
 template <int kWidth>
-__global__ void __launch_bounds__(kThreads)
-    avg_pool_backward_kernel(const float* dy, float* dx, Windows w, MapTiles tiles) {
+__global__ void avg_pool_backward_kernel(const float* dy, float* dx, Windows w, MapTiles tiles) {
   MapPlace place;
   if (!tiles.locate(place)) return;
   const Range p_range = windows_holding(place.row, w.R, w.stride_h, w.pad_h, w.P);

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "kernels/common/check.h"
+#include "kernels/common/divider.h"
 #include "simt/simt.h"
 
 namespace alexnet {
@@ -27,19 +28,22 @@ struct MapTiles {
   int rows, cols;
   int packs;  // in a row of N images
   int threads_x;
-  int tile_rows, tile_cols;
-  int row_tiles, col_tiles, batch_pieces;
-  std::int64_t blocks;
+  int tile_rows;
+  Divider tile_cols;
+  Divider row_tiles, col_tiles, batch_pieces;
+  std::int64_t blocks;  // less than 2^31, launch_tiles checks
 
   // Where this thread works; false: beyond the map's edge or the batch's end.
-  __device__ bool locate(MapPlace& place) const {
-    unsigned block = blockIdx.x;
-    place.pack = static_cast<int>(block % batch_pieces * threads_x + threadIdx.x);
-    block /= batch_pieces;
-    place.col = static_cast<int>(block % col_tiles * tile_cols + threadIdx.y % tile_cols);
-    block /= col_tiles;
-    place.row = static_cast<int>(block % row_tiles * tile_rows + threadIdx.y / tile_cols);
-    place.c = static_cast<int>(block / row_tiles);
+  __device__ __forceinline__ bool locate(MapPlace& place) const {
+    std::uint32_t piece = blockIdx.x;
+    std::uint32_t col_tile = batch_pieces.split(piece);
+    std::uint32_t row_tile = col_tiles.split(col_tile);
+    place.c = static_cast<int>(row_tiles.split(row_tile));
+    std::uint32_t col = threadIdx.y;
+    const std::uint32_t row = tile_cols.split(col);
+    place.pack = static_cast<int>(piece) * threads_x + static_cast<int>(threadIdx.x);
+    place.col = static_cast<int>(col_tile) * tile_cols.divisor() + static_cast<int>(col);
+    place.row = static_cast<int>(row_tile) * tile_rows + static_cast<int>(row);
     return place.pack < packs && place.col < cols && place.row < rows;
   }
 };
@@ -52,25 +56,27 @@ inline MapTiles choose_map_tiles(int C, int rows, int cols, int packs, int threa
   tiles.packs = packs;
   tiles.threads_x = 1;
   while (tiles.threads_x < 32 && tiles.threads_x < packs) tiles.threads_x *= 2;
-  tiles.tile_rows = tiles.tile_cols = 1;
-  while (tiles.threads_x * tiles.tile_rows * tiles.tile_cols < threads) {
-    const bool wider =
-        tiles.tile_cols < cols && (tiles.tile_cols <= tiles.tile_rows || tiles.tile_rows >= rows);
+  int tile_cols = 1;
+  tiles.tile_rows = 1;
+  while (tiles.threads_x * tiles.tile_rows * tile_cols < threads) {
+    const bool wider = tile_cols < cols && (tile_cols <= tiles.tile_rows || tiles.tile_rows >= rows);
     if (!wider && tiles.tile_rows >= rows) break;
-    (wider ? tiles.tile_cols : tiles.tile_rows) *= 2;
+    (wider ? tile_cols : tiles.tile_rows) *= 2;
   }
-  const auto pieces = [](int total, int piece) { return (total - 1) / piece + 1; };
+  const auto pieces = [](int total, int piece) { return Divider((total - 1) / piece + 1); };
+  tiles.tile_cols = Divider(tile_cols);
   tiles.row_tiles = pieces(rows, tiles.tile_rows);
-  tiles.col_tiles = pieces(cols, tiles.tile_cols);
+  tiles.col_tiles = pieces(cols, tile_cols);
   tiles.batch_pieces = pieces(packs, tiles.threads_x);
-  tiles.blocks = std::int64_t{C} * tiles.row_tiles * tiles.col_tiles * tiles.batch_pieces;
+  tiles.blocks =
+      std::int64_t{C} * tiles.row_tiles.divisor() * tiles.col_tiles.divisor() * tiles.batch_pieces.divisor();
   return tiles;
 }
 
 inline std::string to_string(const MapTiles& tiles) {
   return std::to_string(tiles.blocks) + " blocks of " + std::to_string(tiles.threads_x) + " x " +
-         std::to_string(tiles.tile_rows * tiles.tile_cols) + " threads, " + std::to_string(tiles.tile_rows) +
-         " x " + std::to_string(tiles.tile_cols) + " positions";
+         std::to_string(tiles.tile_rows * tiles.tile_cols.divisor()) + " threads, " +
+         std::to_string(tiles.tile_rows) + " x " + std::to_string(tiles.tile_cols.divisor()) + " positions";
 }
 
 // Launches `kernel(arguments..., tiles)`.
@@ -80,7 +86,8 @@ void launch_tiles(const std::string& name, Kernel kernel, const MapTiles& tiles,
   require(tiles.blocks < std::int64_t{1} << 31,
           name + ": " + std::to_string(tiles.blocks) + " blocks, more than a grid holds");
   simt::launch(kernel, dim3(static_cast<unsigned>(tiles.blocks)),
-               dim3(tiles.threads_x, tiles.tile_rows * tiles.tile_cols), 0, stream, arguments..., tiles);
+               dim3(tiles.threads_x, tiles.tile_rows * tiles.tile_cols.divisor()), 0, stream, arguments...,
+               tiles);
 }
 
 }  // namespace alexnet

@@ -10,10 +10,11 @@
 
 namespace alexnet {
 
-// `width` images at a time; size_3: the kernel whose windows are 3 x 3.
+// `width` images at a time; unrolled: the kernel for 3 x 3 windows (backward: for strides of 2 and windows up
+// to 4 x 4).
 struct MaxPoolConfig {
   int width;
-  bool size_3;
+  bool unrolled;
   MapTiles tiles;
 };
 
