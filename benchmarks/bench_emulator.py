@@ -26,9 +26,8 @@ SIZES = {"plain": ("768", "20000"), "asan": ("256", "2000"), "race": ("128", "50
 
 
 def measure(build: str, threads: int) -> dict[str, float]:
-    # -O3, as CMakeLists.txt compiles kernels in a release.
-    flags = ("-O3",) if build == "plain" else ()
-    executable = building.program(HERE / "emulator.cpp", build, program_flags=flags)
+    # -O3, as CMakeLists.txt compiles in a release.
+    executable = building.program(HERE / "emulator.cpp", build, emulator_flags=("-O3",), program_flags=("-O3",))
     environment = {**os.environ, "ALEXNET_THREADS": str(threads), "ALEXNET_EMULATOR_SCHEDULE": "forward"}
     done = subprocess.run([executable, *SIZES[build]], check=True, capture_output=True, text=True, env=environment)
     return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
@@ -68,7 +67,8 @@ def main() -> None:
             "compiler": building.compiler_version().splitlines()[0],
             "date": date.today().isoformat(),
         }
-        options.json.write_text(json.dumps({"environment": environment, "rounds": options.rounds, "results": table}, indent=1) + "\n")
+        record = {"environment": environment, "rounds": options.rounds, "results": table}
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

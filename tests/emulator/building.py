@@ -22,18 +22,18 @@ WORK = ROOT / "build" / "emulator_tests"
 CXX = os.environ.get("CXX", "g++")
 # As in CMakeLists.txt, warnings are errors where asked for: a newer compiler may know more of them.
 WERROR = ["-Werror"] if "ALEXNET_WERROR=ON" in os.environ.get("CMAKE_ARGS", "") else []
-COMMON = ["-std=c++20", "-g1", "-Wall", "-Wextra", *WERROR, f"-I{CSRC}"]
-ADDRESS = ["-O1", "-fsanitize=address", "-fno-omit-frame-pointer"]
-UNDEFINED = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
+COMMON = ["-std=c++20", "-O1", "-Wall", "-Wextra", *WERROR, f"-I{CSRC}"]
+ADDRESS = ["-fsanitize=address", "-fno-omit-frame-pointer"]
+UNDEFINED = ["-g1", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
 
 # How the emulator and how the programs are compiled, and what the linker is told.
 BUILDS = {
-    "plain": {"emulator": ["-O2"], "program": ["-O2"], "link": []},
+    "plain": {"emulator": [], "program": [], "link": []},
     "asan": {"emulator": ADDRESS, "program": ADDRESS + UNDEFINED, "link": ["-fsanitize=address,undefined"]},
     # The programs report every access; the emulator, which is their runtime, does not.
     "race": {
-        "emulator": ["-O2", "-DSIMT_EMULATOR_RACE"],
-        "program": ["-O1", "-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"],
+        "emulator": ["-DSIMT_EMULATOR_RACE"],
+        "program": ["-g1", "-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"],
         "link": [],
     },
 }
