@@ -11,7 +11,12 @@
 #include <type_traits>
 #include <utility>
 
+// nvcc reads a file once for the device and once for the host compiler, which does not know the pragma.
+#if defined(__CUDA_ARCH__)
 #define SIMT_UNROLL _Pragma("unroll")
+#else
+#define SIMT_UNROLL
+#endif
 
 #define SIMT_SHARED(name, ...) __shared__::simt::type_t<__VA_ARGS__> name
 
