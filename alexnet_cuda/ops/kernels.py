@@ -7,7 +7,9 @@ the pointers point at. The calls themselves are in `_kernels/`, one file for eac
 from .. import config
 from ..errors import DeviceError
 from ._kernels.augment import Augment
+from ._kernels.conv import Conv
 from ._kernels.dropout import Dropout
+from ._kernels.gemm import Gemm
 from ._kernels.lrn import Lrn
 from ._kernels.pointwise import Pointwise
 from ._kernels.pool import Pool
@@ -15,7 +17,7 @@ from ._kernels.sgd import Sgd
 from ._kernels.softmax import Softmax
 
 
-class Kernels(Pointwise, Lrn, Dropout, Pool, Softmax, Sgd, Augment):
+class Kernels(Conv, Gemm, Pointwise, Lrn, Dropout, Pool, Softmax, Sgd, Augment):
     """Calls into one extension module. An operation without a method here has no kernel yet."""
 
 

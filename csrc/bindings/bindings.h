@@ -96,7 +96,9 @@ class Launch {
 
 void bind_augment(pybind11::module_& module);
 void bind_build_info(pybind11::module_& module);
+void bind_conv(pybind11::module_& module);
 void bind_dropout(pybind11::module_& module);
+void bind_gemm(pybind11::module_& module);
 void bind_lrn(pybind11::module_& module);
 void bind_pointwise(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);

@@ -43,6 +43,24 @@ class Base:
             return 0
         return int(array.data.ptr if self._name == "cuda" else array.ctypes.data)
 
+    def _workspace(self, op: str, given: Array | None, wanted: int) -> Array | None:
+        """Scratch memory of `wanted` bytes: the caller's, or if none was given some of its own.
+
+        Either way the kernel splits its sums alike, so the bits of a result do not depend on who brought the memory.
+        Memory of CuPy's pool that is let go after a launch is handed out again in the order of the stream.
+        """
+        if wanted == 0:
+            return None
+        if given is None:
+            array_module: Any = sys.modules["cupy"] if self._name == "cuda" else np
+            return array_module.empty(wanted, np.uint8)
+        if given.nbytes < wanted:
+            raise ValueError(
+                f"{op}: argument 'workspace': got {given.nbytes} bytes, wanted {wanted}; "
+                f"use ops.workspace_bytes('{op}', ...)"
+            )
+        return given
+
     def _library(self) -> Any:
         """What arrays of this backend are made by."""
         return sys.modules["cupy"] if self._name == "cuda" else np
