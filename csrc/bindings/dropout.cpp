@@ -1,7 +1,6 @@
 #include "kernels/dropout/dropout.h"
 
 #include "bindings/bindings.h"
-#include "kernels/common/philox.h"
 
 namespace py = pybind11;
 
@@ -27,13 +26,6 @@ std::string choose(const Matrix& shape, std::uint32_t first_image, bool aligned)
   return to_string(choose_dropout(shape[0], shape[1], first_image, aligned));
 }
 
-std::array<std::uint32_t, 4> philox(const std::array<std::uint32_t, 4>& counter,
-                                    const std::array<std::uint32_t, 2>& key) {
-  const uint4 words =
-      philox4x32(make_uint4(counter[0], counter[1], counter[2], counter[3]), make_uint2(key[0], key[1]));
-  return {words.x, words.y, words.z, words.w};
-}
-
 }  // namespace
 
 void bind_dropout(py::module_& module) {
@@ -42,7 +34,7 @@ void bind_dropout(py::module_& module) {
              py::arg("first_image"), py::arg("step"), py::arg("step_address"), py::arg("where"));
   module.def("choose_dropout", &choose, py::arg("shape"), py::arg("first_image"), py::arg("aligned"),
              "The launch, as text.");
-  module.def("philox4x32", &philox, py::arg("counter"), py::arg("key"),
+  module.def("philox4x32", &philox_words, py::arg("counter"), py::arg("key"),
              "Four random words, computed on the host.");
 }
 

@@ -1,8 +1,8 @@
 // Operations that treat every element alone.
 
-#include "kernels/common/pointwise.h"
 #include "bindings/bindings.h"
 #include "kernels/add/add.h"
+#include "kernels/common/choose_pointwise.h"
 #include "kernels/relu/relu.h"
 #include "kernels/scale/scale.h"
 #include "kernels/sigmoid/sigmoid.h"

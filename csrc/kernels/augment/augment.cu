@@ -24,6 +24,7 @@
 #include "kernels/augment/augment.h"
 
 #include "kernels/common/check.h"
+#include "kernels/common/note.h"
 #include "simt/simt.h"
 
 namespace alexnet {

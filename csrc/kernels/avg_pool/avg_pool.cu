@@ -8,6 +8,7 @@
 #include "kernels/avg_pool/avg_pool.h"
 
 #include "kernels/common/check.h"
+#include "kernels/common/launch_tiles.h"
 #include "kernels/common/pack.h"
 #include "simt/simt.h"
 
@@ -21,7 +22,7 @@ constexpr int kThreads = 512;  // a patch of 4 x 4 positions for 128 images, as 
 template <int kWidth>
 __global__ void avg_pool_forward_kernel(const float* x, float* y, Windows w, MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const int top = place.row * w.stride_h - w.pad_h;
   const int left = place.col * w.stride_w - w.pad_w;
   const Range rows = positions_inside(top, w.R, w.H);
@@ -49,7 +50,7 @@ __global__ void avg_pool_forward_kernel(const float* x, float* y, Windows w, Map
 template <int kWidth>
 __global__ void avg_pool_backward_kernel(const float* dy, float* dx, Windows w, MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const Range p_range = windows_holding(place.row, w.R, w.stride_h, w.pad_h, w.P);
   const Range q_range = windows_holding(place.col, w.S, w.stride_w, w.pad_w, w.Q);
   const auto* dy_packs = reinterpret_cast<const Pack<float, kWidth>*>(dy);

@@ -26,7 +26,8 @@ class Divider {
 
   // Returns n / divisor and leaves n % divisor in n; n < 2^31.
   __device__ __forceinline__ std::uint32_t split(std::uint32_t& n) const {
-    const std::uint32_t quotient = (__umulhi(n, multiplier_) + n) >> shift_;
+    const auto high = static_cast<std::uint32_t>(std::uint64_t{n} * multiplier_ >> 32);
+    const std::uint32_t quotient = (high + n) >> shift_;
     n -= quotient * divisor_;
     return quotient;
   }

@@ -13,16 +13,10 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/common/check.h"
 #include "kernels/common/divider.h"
 #include "simt/simt.h"
 
 namespace alexnet {
-
-struct MapPlace {
-  int c, row, col;
-  int pack;  // of images
-};
 
 struct MapTiles {
   int rows, cols;
@@ -32,20 +26,6 @@ struct MapTiles {
   Divider tile_cols;
   Divider row_tiles, col_tiles, batch_pieces;
   std::int64_t blocks;  // less than 2^31, launch_tiles checks
-
-  // Where this thread works; false: beyond the map's edge or the batch's end.
-  __device__ __forceinline__ bool locate(MapPlace& place) const {
-    std::uint32_t piece = blockIdx.x;
-    std::uint32_t col_tile = batch_pieces.split(piece);
-    std::uint32_t row_tile = col_tiles.split(col_tile);
-    place.c = static_cast<int>(row_tiles.split(row_tile));
-    std::uint32_t col = threadIdx.y;
-    const std::uint32_t row = tile_cols.split(col);
-    place.pack = static_cast<int>(piece) * threads_x + static_cast<int>(threadIdx.x);
-    place.col = static_cast<int>(col_tile) * tile_cols.divisor() + static_cast<int>(col);
-    place.row = static_cast<int>(row_tile) * tile_rows + static_cast<int>(row);
-    return place.pack < packs && place.col < cols && place.row < rows;
-  }
 };
 
 // At most `threads` threads in a block. C, rows, cols, packs >= 1.
@@ -77,17 +57,6 @@ inline std::string to_string(const MapTiles& tiles) {
   return std::to_string(tiles.blocks) + " blocks of " + std::to_string(tiles.threads_x) + " x " +
          std::to_string(tiles.tile_rows * tiles.tile_cols.divisor()) + " threads, " +
          std::to_string(tiles.tile_rows) + " x " + std::to_string(tiles.tile_cols.divisor()) + " positions";
-}
-
-// Launches `kernel(arguments..., tiles)`.
-template <class Kernel, class... Arguments>
-void launch_tiles(const std::string& name, Kernel kernel, const MapTiles& tiles, simt::stream_t stream,
-                  Arguments... arguments) {
-  require(tiles.blocks < std::int64_t{1} << 31,
-          name + ": " + std::to_string(tiles.blocks) + " blocks, more than a grid holds");
-  simt::launch(kernel, dim3(static_cast<unsigned>(tiles.blocks)),
-               dim3(tiles.threads_x, tiles.tile_rows * tiles.tile_cols.divisor()), 0, stream, arguments...,
-               tiles);
 }
 
 }  // namespace alexnet

@@ -10,31 +10,16 @@
 // that fewer threads fit.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 
 #include "kernels/common/check.h"
+#include "kernels/common/choose_pointwise.h"
 #include "simt/simt.h"
 
 namespace alexnet {
 
-// How a launch cuts its elements: `blocks` blocks of `threads` threads, each moving `width` floats at a time.
-struct PointwiseConfig {
-  int width;
-  int threads;
-  int blocks;
-};
-
-// `aligned`: every float pointer of the call is a multiple of 16 bytes. count >= 1.
-inline PointwiseConfig choose_pointwise(std::int64_t count, bool aligned);
-inline std::string to_string(const PointwiseConfig& config);
-
 namespace pointwise {
-
-constexpr int kThreads = 256;
-constexpr int kPacks = 2;
-constexpr int kMaxBlocks = 8 * 256;  // they fill the largest GPUs, see relu.cu
 
 template <class Operation>
 __device__ __forceinline__ float apply(const Operation& f, float x) {
@@ -109,20 +94,6 @@ __global__ void binary_kernel(const float* a, const float* b, float* y, std::int
 }
 
 }  // namespace pointwise
-
-inline PointwiseConfig choose_pointwise(std::int64_t count, bool aligned) {
-  const int width = aligned && count >= 4 ? 4 : 1;
-  const std::int64_t per_block = std::int64_t(width) * pointwise::kThreads * pointwise::kPacks;
-  const std::int64_t blocks = (count + per_block - 1) / per_block;
-  return {width, pointwise::kThreads,
-          static_cast<int>(std::min<std::int64_t>(blocks, pointwise::kMaxBlocks))};
-}
-
-inline std::string to_string(const PointwiseConfig& config) {
-  return std::to_string(config.blocks) + " blocks of " + std::to_string(config.threads) + " threads, " +
-         std::to_string(pointwise::kPacks) + " x " + std::to_string(config.width) +
-         (config.width == 1 ? " float" : " floats") + " at a time";
-}
 
 // y[i] = f(x[i]) for 0 <= i < count. y may be x; otherwise they must not overlap. `name` is for messages.
 template <class Operation>

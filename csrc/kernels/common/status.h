@@ -9,8 +9,6 @@
 
 #include <cstdint>
 
-#include "simt/simt.h"
-
 namespace alexnet {
 
 using StatusWord = unsigned long long;
@@ -26,11 +24,5 @@ enum StatusPlace {
 };
 
 constexpr std::uint32_t kNoImage = 0xfffffffe;
-
-// Notes (first, second) in a word of `status`, which may be null.
-__device__ __forceinline__ void note(StatusWord* status, StatusPlace place, std::uint32_t first,
-                                     std::uint32_t second) {
-  if (status != nullptr) atomicMin(&status[place], StatusWord{first} << 32 | second);
-}
 
 }  // namespace alexnet

@@ -141,4 +141,11 @@ void dropout(const float* x, float* y, std::int64_t features, std::int64_t image
                stream, x, y, features, images, mask);
 }
 
+std::array<std::uint32_t, 4> philox_words(const std::array<std::uint32_t, 4>& counter,
+                                          const std::array<std::uint32_t, 2>& key) {
+  const uint4 words =
+      philox4x32(make_uint4(counter[0], counter[1], counter[2], counter[3]), make_uint2(key[0], key[1]));
+  return {words.x, words.y, words.z, words.w};
+}
+
 }  // namespace alexnet

@@ -1,6 +1,7 @@
 // Dropout, float32. It is its own gradient: the same mask and scale on dy.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -39,5 +40,10 @@ std::string to_string(const DropoutConfig& config);
 // else 1. y may be x; otherwise they must not overlap.
 void dropout(const float* x, float* y, std::int64_t features, std::int64_t images, const DropoutDraw& draw,
              simt::stream_t stream);
+
+// What the kernel draws from, computed on the host: four random words of a counter and a key
+// (common/philox.h).
+std::array<std::uint32_t, 4> philox_words(const std::array<std::uint32_t, 4>& counter,
+                                          const std::array<std::uint32_t, 2>& key);
 
 }  // namespace alexnet

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "kernels/common/map_tiles.h"
+#include "kernels/common/launch_tiles.h"
 #include "kernels/lrn/power.h"
 #include "kernels/lrn_within_channel/lrn_within_channel.h"
 #include "simt/simt.h"
@@ -36,11 +36,10 @@ __device__ __forceinline__ float scale_at(const Map& x, int h, int w, const LrnC
 
 // Grid and block of both kernels: those of `tiles`, which cover the maps one image at a time.
 
-__global__ void __launch_bounds__(kAnySizeThreads)
-    lrn_within_any_size_forward_kernel(const float* x, float* y, MapShape shape, LrnConstants constants,
-                                       MapTiles tiles) {
+__global__ void lrn_within_any_size_forward_kernel(const float* x, float* y, MapShape shape,
+                                                   LrnConstants constants, MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const std::int64_t map = std::int64_t{place.c} * shape.H * shape.W * shape.N + place.pack;
   const Map x_map{x + map, shape.H, shape.W, shape.N};
   const float scale = scale_at(x_map, place.row, place.col, constants);
@@ -48,11 +47,10 @@ __global__ void __launch_bounds__(kAnySizeThreads)
       x_map.at(place.row, place.col) * powers_of_any_beta(scale, constants.beta).minus_beta;
 }
 
-__global__ void __launch_bounds__(kAnySizeThreads)
-    lrn_within_any_size_backward_kernel(const float* x, const float* dy, float* dx, MapShape shape,
-                                        LrnConstants constants, MapTiles tiles) {
+__global__ void lrn_within_any_size_backward_kernel(const float* x, const float* dy, float* dx,
+                                                    MapShape shape, LrnConstants constants, MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const std::int64_t map = std::int64_t{place.c} * shape.H * shape.W * shape.N + place.pack;
   const Map x_map{x + map, shape.H, shape.W, shape.N};
   const Map dy_map{dy + map, shape.H, shape.W, shape.N};

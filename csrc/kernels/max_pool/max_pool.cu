@@ -26,6 +26,7 @@
 #include "kernels/max_pool/max_pool.h"
 
 #include "kernels/common/check.h"
+#include "kernels/common/launch_tiles.h"
 #include "kernels/common/pack.h"
 #include "simt/simt.h"
 
@@ -81,7 +82,7 @@ __device__ __forceinline__ void store(const Best<kWidth>& best, float* y, Positi
 template <int kWidth, class Position>
 __global__ void max_pool_forward_kernel(const float* x, float* y, Position* arg, Windows w, MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const int top = place.row * w.stride_h - w.pad_h;
   const int left = place.col * w.stride_w - w.pad_w;
   const Range rows = positions_inside(top, w.R, w.H);
@@ -103,7 +104,7 @@ template <int kWidth, class Position, int kSize>
 __global__ void max_pool_forward_unrolled_kernel(const float* x, float* y, Position* arg, Windows w,
                                                  MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const int top = place.row * w.stride_h - w.pad_h;
   const int left = place.col * w.stride_w - w.pad_w;
   const Range rows = positions_inside(top, kSize, w.H);
@@ -152,7 +153,7 @@ template <int kWidth, class Position>
 __global__ void max_pool_backward_kernel(const float* dy, const Position* arg, float* dx, Windows w,
                                          MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const Range p_range = windows_holding(place.row, w.R, w.stride_h, w.pad_h, w.P);
   const Range q_range = windows_holding(place.col, w.S, w.stride_w, w.pad_w, w.Q);
   Pack<float, kWidth> sum = {};
@@ -177,7 +178,7 @@ template <int kWidth, class Position>
 __global__ void max_pool_backward_stride_2_kernel(const float* dy, const Position* arg, float* dx, Windows w,
                                                   MapTiles tiles) {
   MapPlace place;
-  if (!tiles.locate(place)) return;
+  if (!locate(tiles, place)) return;
   const std::int64_t y_map = std::int64_t{place.c} * (w.P * w.Q * tiles.packs) + place.pack;
   const auto* dy_map = reinterpret_cast<const Pack<float, kWidth>*>(dy) + y_map;
   const auto* arg_map = reinterpret_cast<const Pack<Position, kWidth>*>(arg) + y_map;

@@ -28,6 +28,7 @@
 #include "kernels/softmax/softmax.h"
 
 #include "kernels/common/check.h"
+#include "kernels/common/note.h"
 #include "kernels/common/reduce.h"
 #include "simt/simt.h"
 
