@@ -54,43 +54,24 @@ std::int64_t elements(const std::array<std::int64_t, Dims>& shape, const char* n
 // Device (-1: whichever is current) and stream of a call.
 using Where = std::pair<int, std::uintptr_t>;
 
-// While it lives, other Python threads may run and `where`'s device is the current one of this thread.
+// While it lives, other Python threads may run; `where`'s device is the current one of this thread, and stays
+// it.
 class Launch {
  public:
-  explicit Launch(const Where& where) : device_(where.first), stream_(where.second) {}
+  explicit Launch([[maybe_unused]] const Where& where) : stream_(where.second) {
+#if !SIMT_EMULATED
+    // The CUDA runtime inside this module is not the one that CuPy calls. Both follow the driver's current
+    // context, which the caller (the gate of ops/arrays.py) has made that of this device and will set back;
+    // saying it again here costs next to nothing, and holds should this runtime remember another device of
+    // its own.
+    if (where.first >= 0) simt::check(cudaSetDevice(where.first), "making the device current");
+#endif
+  }
 
   simt::stream_t stream() const { return reinterpret_cast<simt::stream_t>(stream_); }
 
  private:
-  // The CUDA runtime is linked into this module, so it is not the one that CuPy calls. Both follow the
-  // driver's current context, but that is said of runtimes in general, not promised for two of them: hence by
-  // hand.
-  class CurrentDevice {
-   public:
-#if SIMT_EMULATED
-    explicit CurrentDevice(int) {}
-#else
-    explicit CurrentDevice(int device) {
-      if (device < 0) return;
-      simt::check(cudaGetDevice(&before_), "asking for the current device");
-      if (device == before_) return;
-      simt::check(cudaSetDevice(device), "setting the current device");
-      changed_ = true;
-    }
-    ~CurrentDevice() {
-      if (changed_) cudaSetDevice(before_);
-    }
-    CurrentDevice(const CurrentDevice&) = delete;
-    CurrentDevice& operator=(const CurrentDevice&) = delete;
-
-   private:
-    int before_ = 0;
-    bool changed_ = false;
-#endif
-  };
-
   pybind11::gil_scoped_release without_gil_;
-  CurrentDevice device_;
   std::uintptr_t stream_;
 };
 
