@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 
 build_files := setup.py pyproject.toml CMakeLists.txt $(wildcard build_support/*)
 cpp_files := $(shell find csrc -type f)
-cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files))
+cpp_formatted := $(filter %.cu %.h %.cpp,$(cpp_files)) $(wildcard tests/emulator/*.cu tests/emulator/*.h \
+  tests/emulator/*.cpp benchmarks/*.cpp)
 
-.PHONY: build train test lint format check bench-cpu bench-epoch test-install clean
+.PHONY: build train test lint format check bench-cpu bench-epoch bench-emulator gpu-check test-install clean
 
 build: $(VENV)/build.stamp
 
@@ -40,6 +41,9 @@ bench-cpu: build
 bench-epoch: build
 	$(BIN)/pip install --quiet torch
 	$(BIN)/python benchmarks/bench_epoch.py
+
+bench-emulator: build
+	$(BIN)/python benchmarks/bench_emulator.py
 
 # Real installations into fresh environments: minutes, and the network.
 test-install: build

@@ -38,6 +38,7 @@ from ._pool import (
 )
 from ._sgd import sgd_momentum, step_state
 from ._softmax import softmax, softmax_cross_entropy
+from ._status import check_status
 from .backends import backend
 from .reference import philox4x32
 from .workspace import workspace_bytes
@@ -49,6 +50,7 @@ __all__ = [
     "avg_pool_backward",
     "backend",
     "bias_grad",
+    "check_status",
     "conv2d",
     "conv2d_dgrad",
     "conv2d_wgrad",

@@ -21,8 +21,9 @@ def augment(
     channel, or [H', W', C], a mean image whose own centre crop is subtracted, not mirrored, or None.
     Returns x of `dtype`: float32, bfloat16 or float64.
 
-    Raises TypeError, ValueError or DeviceError for arrays or parameters that do not fit; for NumPy arrays also
-    ValueError for a crop that leaves its image. Source: the paper, section 4.1, and convdata.py of 2012.
+    Raises TypeError, ValueError or DeviceError for arrays or parameters that do not fit; NumPy backends also
+    ValueError for a crop that leaves its image: kernels make it NaN, and `check_status` raises.
+    Source: the paper, section 4.1, and convdata.py of 2012.
     """
     gate = Gate("augment")
     images = gate.array("images", images, np.dtype(np.uint8), "nHWC")
@@ -41,7 +42,7 @@ def augment(
         ):
             wanted = f"shape [{C}] or a mean image of at least [{h}, {w}, {C}]"
             raise gate.error(ValueError, "mean", f"shape {list(mean.shape)}", wanted)
-    if not gate.on_gpu:
+    if gate.looks_into_arrays:
         _check_offsets(gate, offsets, H - h, W - w)
     dtype = parameters.dtype(gate.operation, "dtype", dtype, FLOATS)
     x = gate.output("out", out, (C, h, w, n), dtype)

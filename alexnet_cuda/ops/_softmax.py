@@ -36,8 +36,9 @@ def softmax_cross_entropy(
     state: a `step_state` array; a loss that is not finite clears its `ok` word instead of raising, and the update
     that reads it does nothing. Logits of padding are never looked at.
 
-    Raises TypeError, ValueError or DeviceError for arguments that do not fit; for NumPy arrays also ValueError for a
-    label outside [-1, classes) and, without state, for a loss that is not finite. Source: the paper, section 3.5.
+    Raises TypeError, ValueError or DeviceError for arguments that do not fit; NumPy backends also ValueError for a
+    label outside [-1, classes) and, without state, for a loss that is not finite: on kernels, `check_status` does.
+    Source: the paper, section 3.5.
     """
     gate = Gate("softmax_cross_entropy")
     logits = gate.array("logits", logits, FLOATS, ("classes", "N"))
@@ -47,7 +48,7 @@ def softmax_cross_entropy(
         kind = ValueError if isinstance(topk, (tuple, list)) else TypeError
         raise gate.error(kind, "topk", repr(topk), "a tuple of integers such as (1, 5)")
     topk = tuple(parameters.integer(gate.operation, "topk", k, minimum=1) for k in topk)
-    if not gate.on_gpu:
+    if gate.looks_into_arrays:
         _check_labels(gate, labels, classes)
     if state is not None:
         state = gate.array("state", state, STATE, (3,), writable=True)
@@ -62,7 +63,7 @@ def softmax_cross_entropy(
 
 
 def _check_labels(gate: Gate, labels: Array, classes: int) -> None:
-    """The host sees labels at once; on a GPU the kernel reports a bad one through the status word."""
+    """NumPy backends see labels at once; a kernel notes a bad one for `check_status`."""
     bad = np.flatnonzero((labels < PADDING) | (labels >= classes))
     if bad.size:
         n = int(bad[0])

@@ -52,6 +52,11 @@ class Gate:
     def on_gpu(self) -> bool:
         return self._device is not None and self._device.startswith("cuda")
 
+    @property
+    def looks_into_arrays(self) -> bool:
+        """Whether bad data raise before the call: kernels note them instead, for `ops.check_status`."""
+        return backends.chosen(self.on_gpu) in backends.NUMPY_BACKENDS
+
     def error(self, kind: type[Exception], name: str, got: Any, wanted: str, fix: str = "") -> Exception:
         """An exception in the wording all operations share."""
         hint = f"; {fix}" if fix else ""

@@ -11,7 +11,8 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-HOST_BACKENDS = ("reference", "cpu", "emulated")
+NUMPY_BACKENDS = ("reference", "cpu")
+HOST_BACKENDS = (*NUMPY_BACKENDS, "emulated")
 BACKENDS = (*HOST_BACKENDS, "cuda")
 
 _host_backend = contextvars.ContextVar("alexnet_cuda_host_backend", default="cpu")

@@ -1,20 +1,35 @@
 """How much scratch memory an operation wants, known before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from .. import config
+from ..errors import DeviceError
 from . import backends
+from ._kernels.conv import bias_grad_workspace_bytes, wgrad_workspace_bytes
+from ._kernels.gemm import gemm_workspace_bytes
+from .arrays import FLOAT32
 
-SPLIT_REDUCTIONS = ("bias_grad", "conv2d_wgrad", "gemm")
+# Of a compiled module and the shapes of an operation's array arguments and result.
+SPLIT_REDUCTIONS: dict[str, Callable[..., int]] = {
+    "bias_grad": bias_grad_workspace_bytes,
+    "conv2d_wgrad": wgrad_workspace_bytes,
+    "gemm": gemm_workspace_bytes,
+}
 
 
 def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | str, backend: str) -> int:
     """Bytes of the `workspace=` that `op` takes for array arguments of these shapes and dtype; pure.
 
-    op: "bias_grad", "conv2d_wgrad" or "gemm"; shapes: those of its array arguments, results last; backend:
-    "reference", "cpu" (0: NumPy allocates for itself), "emulated" or "cuda".
-    Raises ValueError for an unknown op or backend, NotImplementedError where the backend has no such kernel yet.
+    op: "bias_grad" (dy, db), "conv2d_wgrad" (x, dy, dw) or "gemm" (a, b, c); shapes: those of its array arguments
+    without biases, the result last. backend: "reference", "cpu" (0: NumPy allocates for itself), "emulated" or "cuda"
+    (the same for both; no GPU is asked).
+
+    An operation without `workspace=` allocates one for itself, so this is for callers that must not allocate: while a
+    CUDA graph is captured, say. Raises ValueError for an unknown op or backend and for shapes that no call could have,
+    NotImplementedError where the backend has no kernel of that dtype yet.
     """
     if op not in SPLIT_REDUCTIONS:
         raise ValueError(f"workspace_bytes: got {op!r}, wanted one of {', '.join(SPLIT_REDUCTIONS)}")
@@ -22,4 +37,17 @@ def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | st
         raise ValueError(f"workspace_bytes: got backend {backend!r}, wanted one of {', '.join(backends.BACKENDS)}")
     if backend in ("reference", "cpu"):
         return 0
-    raise NotImplementedError(f"{op}: backend '{backend}' has no kernel for it yet; use the backend 'cpu'")
+    if np.dtype(dtype) != FLOAT32:
+        raise NotImplementedError(f"{op}: backend '{backend}' has no {np.dtype(dtype).name} kernel for it yet")
+    wanted = {"bias_grad": 2}.get(op, 3)
+    if len(shapes) != wanted:
+        raise ValueError(f"workspace_bytes: got {len(shapes)} shapes for {op}, wanted {wanted}, the result's last")
+    return SPLIT_REDUCTIONS[op](_any_module(), *(tuple(shape) for shape in shapes))
+
+
+def _any_module() -> Any:
+    """A compiled module: both decide alike, and this one is always there where any is."""
+    module, problem = config.load("_emulated")
+    if module is None:
+        raise DeviceError(f"the compiled kernels are not there: {problem}")
+    return module

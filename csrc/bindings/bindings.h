@@ -1,11 +1,20 @@
 // What the files of this folder share. Arrays arrive as integers (addresses): allocation, dtype and shape are
 // the business of alexnet_cuda/ops/arrays.py; here only what would crash the process is checked.
+//
+// One file for each family of operations. A function in it
+//   1. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
+//   2. makes a Launch, for as long as which the GIL is released and the right device is current;
+//   3. calls the launcher in csrc/kernels, which checks its contract and throws.
+// Its last argument is `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
 #pragma once
 
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "kernels/common/check.h"
 #include "simt/simt.h"
@@ -22,9 +31,59 @@ T* as_pointer(std::uintptr_t address, std::int64_t count, const char* name) {
   return reinterpret_cast<T*>(address);
 }
 
-inline simt::stream_t as_stream(std::uintptr_t handle) { return reinterpret_cast<simt::stream_t>(handle); }
+// The same for an argument that may be left out: address 0 gives nullptr.
+template <class T>
+T* as_optional_pointer(std::uintptr_t address, std::int64_t count, const char* name) {
+  return address == 0 ? nullptr : as_pointer<T>(address, count, name);
+}
 
+using Shape4 = std::array<std::int64_t, 4>;
+using Pair = std::array<int, 2>;  // (vertical, horizontal)
+
+// The number of elements of a shape. Throws std::invalid_argument when a size is not positive.
+template <std::size_t Dims>
+std::int64_t elements(const std::array<std::int64_t, Dims>& shape, const char* name) {
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) {
+    require(size > 0, std::string(name) + " has a size of " + std::to_string(size) + ", wanted at least 1");
+    count *= size;
+  }
+  return count;
+}
+
+// Device (-1: whichever is current) and stream of a call.
+using Where = std::pair<int, std::uintptr_t>;
+
+// While it lives, other Python threads may run; `where`'s device is the current one of this thread, and stays
+// it.
+class Launch {
+ public:
+  explicit Launch([[maybe_unused]] const Where& where) : stream_(where.second) {
+#if !SIMT_EMULATED
+    // The CUDA runtime inside this module is not the one that CuPy calls. Both follow the driver's current
+    // context, which the caller (the gate of ops/arrays.py) has made that of this device and will set back;
+    // saying it again here costs next to nothing, and holds should this runtime remember another device of
+    // its own.
+    if (where.first >= 0) simt::check(cudaSetDevice(where.first), "making the device current");
+#endif
+  }
+
+  simt::stream_t stream() const { return reinterpret_cast<simt::stream_t>(stream_); }
+
+ private:
+  pybind11::gil_scoped_release without_gil_;
+  std::uintptr_t stream_;
+};
+
+void bind_augment(pybind11::module_& module);
 void bind_build_info(pybind11::module_& module);
-void bind_relu(pybind11::module_& module);
+void bind_conv(pybind11::module_& module);
+void bind_dropout(pybind11::module_& module);
+void bind_gemm(pybind11::module_& module);
+void bind_lrn(pybind11::module_& module);
+void bind_pointwise(pybind11::module_& module);
+void bind_pool(pybind11::module_& module);
+void bind_sgd(pybind11::module_& module);
+void bind_softmax(pybind11::module_& module);
 
 }  // namespace alexnet

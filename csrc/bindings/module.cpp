@@ -4,6 +4,14 @@
 PYBIND11_MODULE(ALEXNET_MODULE, module) {
   module.doc() =
       "Compiled kernels of alexnet_cuda. Use alexnet_cuda.ops: it checks arrays and picks a module.";
+  alexnet::bind_augment(module);
   alexnet::bind_build_info(module);
-  alexnet::bind_relu(module);
+  alexnet::bind_conv(module);
+  alexnet::bind_dropout(module);
+  alexnet::bind_gemm(module);
+  alexnet::bind_lrn(module);
+  alexnet::bind_pointwise(module);
+  alexnet::bind_pool(module);
+  alexnet::bind_sgd(module);
+  alexnet::bind_softmax(module);
 }

@@ -1,62 +1,28 @@
 // One front end for kernels that two compilers understand.
 //
-//   nvcc  names of CUDA as they are, plus the few below: the `_cuda` module.
-//   g++   the same names from the emulator, which runs a launch on the CPU: the `_emulated` module.
+//   nvcc  names of CUDA as they are, plus the few below (cuda.h): the `_cuda` module.
+//   g++   the same names from the emulator, which runs a launch on the CPU (emulator/): the `_emulated`
+//   module.
 //
-// A kernel file includes this header and nothing else of CUDA. It launches with simt::launch() instead of
-// <<<...>>>, which g++ cannot read. All else (threadIdx, dim3, float4, __global__) keeps its CUDA name.
+// A kernel file includes this header and nothing else of CUDA. All that a CUDA program calls by its name
+// (threadIdx, float4, __syncthreads, __shfl_xor_sync, atomicAdd, __umulhi ...) keeps that name. What g++
+// cannot read is spelled
+//
+//   simt::launch(kernel, grid, block, shared_bytes, stream, arguments...)   for kernel<<<...>>>(arguments...)
+//   SIMT_SHARED(tile, float[64][17]);       static shared memory, as       __shared__ float tile[64][17];
+//   SIMT_DYN_SHARED(tiles, Tiles);          dynamic shared memory, as one struct: Tiles& tiles
+//   simt::barrier_sync<1>(128)              128 threads of the block meet at named barrier 1 (1 to 15)
+//   simt::barrier_arrive<1>(128)            the same without waiting
+//   SIMT_UNROLL                             before a loop, #pragma unroll
+//   simt::bf16, to_float, to_bf16           bfloat16; to_bf16 rounds to nearest, ties to even
 //
 // Host files of the CUDA build that need no nvcc (the bindings) are compiled by g++ with SIMT_CUDA defined.
 #pragma once
 
 #if defined(__CUDACC__) || defined(SIMT_CUDA)
-
 #define SIMT_EMULATED 0
-
-#include <cuda_runtime.h>
-
-#include <cstddef>
-#include <stdexcept>
-#include <string>
-#include <utility>
-
-namespace simt {
-
-using stream_t = cudaStream_t;
-
-// A launch or a runtime call that failed. A RuntimeError in Python.
-struct Error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-inline void check(cudaError_t status, const char* what) {
-  if (status == cudaSuccess) return;
-  throw Error(std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
-}
-
-#if defined(__CUDACC__)
-// Starts `kernel` on `stream` and returns at once. Throws simt::Error when the launch itself is refused (a
-// grid of zero blocks, no driver); what goes wrong while the kernel runs shows at the next synchronisation.
-template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, stream_t stream,
-            Arguments&&... arguments) {
-  static_assert(sizeof...(Parameters) == sizeof...(Arguments), "wrong number of kernel arguments");
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = block;
-  config.dynamicSmemBytes = shared_bytes;
-  config.stream = stream;
-  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(std::forward<Arguments>(arguments))...),
-        "kernel launch");
-}
-#endif
-
-}  // namespace simt
-
+#include "simt/cuda.h"
 #else
-
 #define SIMT_EMULATED 1
-
 #include "simt/emulator/emulator.h"
-
 #endif

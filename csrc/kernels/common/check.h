@@ -29,4 +29,15 @@ void require_same_or_apart(const T* a, const T* b, std::int64_t count, const std
           names + " overlap in part; they may be the same buffer or have nothing in common");
 }
 
+// Throws when two buffers of so many elements share a byte.
+template <class A, class B>
+void require_apart(const A* a, std::int64_t a_count, const B* b, std::int64_t b_count,
+                   const std::string& names) {
+  const auto first = reinterpret_cast<std::uintptr_t>(a);
+  const auto second = reinterpret_cast<std::uintptr_t>(b);
+  const bool apart = first + static_cast<std::uintptr_t>(a_count) * sizeof(A) <= second ||
+                     second + static_cast<std::uintptr_t>(b_count) * sizeof(B) <= first;
+  require(apart, names + " overlap; they must have nothing in common");
+}
+
 }  // namespace alexnet

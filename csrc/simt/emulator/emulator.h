@@ -1,75 +1,117 @@
 // The g++ half of simt.h: CUDA's vocabulary, and a launch() that runs the grid on the CPU.
-// What it promises and what it does not have yet is in README.md beside this file.
+// What it promises and what it cannot see is in README.md beside this file.
 #pragma once
 
-#include <cstddef>
-#include <stdexcept>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
-// Qualifiers mean nothing to g++. __shared__ is left undefined on purpose: a kernel that needs shared memory
-// must not compile here while the emulator has none.
-#define __global__
-#define __device__
-#define __host__
-#define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(...)
+#include "simt/emulator/bf16.h"
+#include "simt/emulator/intrinsics.h"
+#include "simt/emulator/runtime.h"
+#include "simt/emulator/vocabulary.h"
 
-struct uint3 {
-  unsigned x, y, z;
-};
+#if defined(__clang__)
+#define SIMT_UNROLL _Pragma("unroll")
+#else
+#define SIMT_UNROLL _Pragma("GCC unroll 64")
+#endif
 
-struct dim3 {
-  unsigned x, y, z;
-  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
-};
+#define SIMT_SHARED(name, ...)          \
+  static constexpr char name##_key = 0; \
+  auto& name = ::simt::emulator::static_object<::simt::type_t<__VA_ARGS__>>(&name##_key, #name)
 
-struct alignas(16) float4 {
-  float x, y, z, w;
-};
-
-constexpr float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-
-// One set for each CPU thread, so that two Python threads may launch at the same time.
-extern constinit thread_local uint3 threadIdx, blockIdx;
-extern constinit thread_local dim3 blockDim, gridDim;
+#define SIMT_DYN_SHARED(name, ...) \
+  auto& name = ::simt::emulator::dynamic_object<::simt::type_t<__VA_ARGS__>>(#name)
 
 namespace simt {
 
-using stream_t = void*;  // accepted and ignored: a launch has finished when launch() returns
+// The type inside, for macro arguments such as float[16][17].
+template <class T>
+using type_t = std::type_identity_t<T>;
 
-// A launch that a GPU would refuse, or that this emulator cannot run. A RuntimeError in Python.
-struct Error : std::runtime_error {
-  using std::runtime_error::runtime_error;
+// 0 is the default stream: a launch on it has finished when launch() returns.
+using stream_t = void*;
+
+// A stream and the line that named it. Made from a stream by itself, so that launch() knows its caller.
+struct StreamHere {
+  stream_t stream;
+  emulator::Site site;
+  StreamHere(stream_t stream_, emulator::Site site_ = emulator::Site::current())
+      : stream(stream_), site(site_) {}
+  template <class S>
+    requires std::is_convertible_v<const S&, stream_t>
+  StreamHere(const S& stream_, emulator::Site site_ = emulator::Site::current())
+      : stream(stream_), site(site_) {}
 };
 
 namespace emulator {
 
-// Calls invoke(closure) once for every thread of the grid, with the built-in variables set.
-void run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, void (*invoke)(void*), void* closure);
+template <class T>
+T& static_object(const void* key, const char* name, SIMT_SITE) {
+  static_assert(std::is_trivially_default_constructible_v<T>, "shared memory has no constructors");
+  return *static_cast<T*>(shared_static(key, sizeof(T), alignof(T), name, site));
+}
+
+template <class T>
+T& dynamic_object(const char* name, SIMT_SITE) {
+  static_assert(std::is_trivially_default_constructible_v<T>, "shared memory has no constructors");
+  return *static_cast<T*>(shared_dynamic(sizeof(T), alignof(T), name, site));
+}
+
+template <class... Parameters>
+class CallOf final : public Call {
+ public:
+  template <class... Arguments>
+  explicit CallOf(void (*kernel)(Parameters...), Arguments&&... arguments)
+      : kernel_(kernel), arguments_(static_cast<Parameters>(std::forward<Arguments>(arguments))...) {}
+
+  void run() const override { std::apply(kernel_, arguments_); }
+
+  std::vector<Argument> arguments() const override {
+    return std::apply(
+        [](const auto&... values) {
+          return std::vector<Argument>{
+              {&values, sizeof(values), std::is_pointer_v<std::remove_cvref_t<decltype(values)>>}...};
+        },
+        arguments_);
+  }
+
+ private:
+  void (*kernel_)(Parameters...);
+  std::tuple<Parameters...> arguments_;
+};
 
 }  // namespace emulator
 
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
-            stream_t /*stream*/, Arguments&&... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, StreamHere stream,
+            Arguments&&... arguments) {
   // CUDA copies the arguments to the device byte by byte, so a reference or a std::string must not compile.
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "wrong number of kernel arguments");
   static_assert((!std::is_reference_v<Parameters> && ...), "kernel parameters are passed by value");
   static_assert((std::is_trivially_copyable_v<Parameters> && ...),
                 "kernel parameters must be trivially copyable");
-  struct Closure {
-    void (*kernel)(Parameters...);
-    std::tuple<Parameters...> arguments;
-  };
-  Closure closure{kernel,
-                  std::tuple<Parameters...>(static_cast<Parameters>(std::forward<Arguments>(arguments))...)};
-  auto invoke = [](void* opaque) {
-    auto& call = *static_cast<Closure*>(opaque);
-    std::apply(call.kernel, call.arguments);
-  };
-  emulator::run_grid(grid, block, shared_bytes, invoke, &closure);
+  emulator::launch(
+      grid, block, shared_bytes, stream.stream,
+      std::make_unique<emulator::CallOf<Parameters...>>(kernel, std::forward<Arguments>(arguments)...),
+      stream.site);
+}
+
+// ---- Named barriers: 1 to 15, for a fixed number of the block's threads, whole warps. (0 is __syncthreads.)
+
+template <int Id>
+void barrier_sync(int threads, SIMT_SITE) {
+  static_assert(Id >= 1 && Id <= 15, "named barriers are 1 to 15");
+  emulator::barrier(Id, threads, true, emulator::Vote::none, false, site);
+}
+
+// Counts this thread as arrived and goes on; others wait with barrier_sync.
+template <int Id>
+void barrier_arrive(int threads, SIMT_SITE) {
+  static_assert(Id >= 1 && Id <= 15, "named barriers are 1 to 15");
+  emulator::barrier(Id, threads, false, emulator::Vote::none, false, site);
 }
 
 }  // namespace simt

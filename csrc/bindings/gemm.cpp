@@ -1,0 +1,57 @@
+#include "kernels/gemm/gemm.h"
+
+#include <limits>
+
+#include "bindings/bindings.h"
+
+namespace py = pybind11;
+
+namespace alexnet {
+namespace {
+
+using Sizes = std::array<std::int64_t, 3>;  // M, N, K
+
+GemmShape as_shape(const Sizes& sizes, bool trans_a, bool trans_b) {
+  elements(sizes, "sizes");
+  for (const std::int64_t size : sizes) {
+    require(size <= std::numeric_limits<int>::max() - 256,
+            "gemm: a size of " + std::to_string(size) + " is too large");
+  }
+  return {static_cast<int>(sizes[0]), static_cast<int>(sizes[1]), static_cast<int>(sizes[2]), trans_a,
+          trans_b};
+}
+
+void run(std::uintptr_t a, std::uintptr_t b, std::uintptr_t c, const Sizes& sizes, bool trans_a, bool trans_b,
+         float alpha, float beta, std::uintptr_t bias, bool relu, std::uintptr_t workspace, Where where) {
+  const GemmShape shape = as_shape(sizes, trans_a, trans_b);
+  const auto [M, N, K] = sizes;
+  const auto* a_pointer = as_pointer<const float>(a, M * K, "a");
+  const auto* b_pointer = as_pointer<const float>(b, K * N, "b");
+  auto* c_pointer = as_pointer<float>(c, M * N, "c");
+  const GemmEpilogue epilogue{alpha, beta, as_optional_pointer<const float>(bias, M, "bias"), relu};
+  auto* workspace_pointer =
+      as_pointer<float>(workspace, static_cast<std::int64_t>(gemm_workspace_bytes(shape)), "workspace");
+  const Launch launch(where);
+  gemm(a_pointer, b_pointer, c_pointer, shape, epilogue, workspace_pointer, launch.stream());
+}
+
+std::string choose(const Sizes& sizes, bool trans_a, bool trans_b, bool aligned) {
+  return to_string(choose_gemm(as_shape(sizes, trans_a, trans_b), aligned, aligned));
+}
+
+std::size_t workspace_bytes(const Sizes& sizes) {
+  return gemm_workspace_bytes(as_shape(sizes, false, false));
+}
+
+}  // namespace
+
+void bind_gemm(py::module_& module) {
+  module.def("gemm", &run, py::arg("a"), py::arg("b"), py::arg("c"), py::arg("sizes"), py::arg("trans_a"),
+             py::arg("trans_b"), py::arg("alpha"), py::arg("beta"), py::arg("bias"), py::arg("relu"),
+             py::arg("workspace"), py::arg("where"));
+  module.def("choose_gemm", &choose, py::arg("sizes"), py::arg("trans_a"), py::arg("trans_b"),
+             py::arg("aligned"), "The launch, as text.");
+  module.def("gemm_workspace_bytes", &workspace_bytes, py::arg("sizes"));
+}
+
+}  // namespace alexnet

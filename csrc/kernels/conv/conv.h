@@ -1,0 +1,75 @@
+// Convolution and its gradients, float32. Arrays and stories:
+//
+//   x  [C, H, W, N]            conv_fprop.cu        y from x and w, with bias and ReLU
+//   w  [C/groups, R, S, K]     conv_first_layer.cu  the same for images of few channels
+//   y  [K, P, Q, N]            conv_dgrad.cu        dx from dy and w
+//   b  [K]                     conv_wgrad.cu        dw from x and dy
+//                              bias_grad.cu         db from dy
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "simt/simt.h"
+
+namespace alexnet {
+
+// Output (p, q) sees rows p * stride_h - pad_top + r for 0 <= r < R and columns likewise; what lies outside
+// the image is 0.
+struct ConvShape {
+  int C, H, W, N;
+  int K, R, S;
+  int P, Q;
+  int stride_h, stride_w;
+  int pad_top, pad_left;
+  int groups;
+};
+
+// How a launch is cut: tiles of `tile_rows` filters (channels in dgrad) x 128 lanes, the images and positions
+// that neighbouring threads hold; reads of 16 bytes (`quads`) or of single floats.
+struct ConvConfig {
+  int tile_rows, threads;
+  bool quads;
+  std::int64_t tiles;
+  int splits;  // parts of the sum, each in blocks of its own: wgrad alone has more than one
+};
+
+// `aligned`: every array of the call is a multiple of 16 bytes.
+ConvConfig choose_conv_fprop(const ConvShape& shape, bool aligned);
+ConvConfig choose_conv_first_layer(const ConvShape& shape, bool aligned);
+ConvConfig choose_conv_dgrad(const ConvShape& shape, bool aligned);
+ConvConfig choose_conv_wgrad(const ConvShape& shape, bool aligned);
+std::string to_string(const ConvConfig& config);
+
+// y = conv(x, w) + b, negative results 0 if `relu` (NaN stays). b may be null. y overlaps nothing else.
+void conv_fprop(const float* x, const float* w, const float* b, float* y, const ConvShape& shape, bool relu,
+                simt::stream_t stream);
+
+// Whether conv_first_layer takes this shape, and conv_fprop hands it over: few channels in one group.
+bool is_first_layer(const ConvShape& shape);
+void conv_first_layer(const float* x, const float* w, const float* b, float* y, const ConvShape& shape,
+                      bool relu, simt::stream_t stream);
+
+// dx, the gradient of x. relu_y [C, H, W, N] or null: dx is 0 where it is 0 or negative.
+void conv_dgrad(const float* dy, const float* w, const float* relu_y, float* dx, const ConvShape& shape,
+                simt::stream_t stream);
+
+// dw, the gradient of w. workspace: conv_wgrad_workspace_bytes(shape) bytes at a multiple of 4, or null when
+// that is 0.
+void conv_wgrad(const float* x, const float* dy, float* dw, const ConvShape& shape, float* workspace,
+                simt::stream_t stream);
+std::size_t conv_wgrad_workspace_bytes(const ConvShape& shape);
+
+// db [K] = sums of the rows of dy [K, count]. workspace as above.
+struct BiasGradConfig {
+  int blocks, threads, splits;
+  bool quads;
+};
+BiasGradConfig choose_bias_grad(int K, std::int64_t count, bool aligned);
+std::string to_string(const BiasGradConfig& config);
+void bias_grad(const float* dy, float* db, int K, std::int64_t count, float* workspace,
+               simt::stream_t stream);
+std::size_t bias_grad_workspace_bytes(int K, std::int64_t count);
+
+}  // namespace alexnet

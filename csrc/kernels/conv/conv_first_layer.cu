@@ -1,0 +1,159 @@
+// Convolution of images with few channels, forward: 2012's conv1, 3 channels and 11x11 filters.
+//
+// conv_fprop.cu walks 8 channels of a tap at a time; of 3 channels that would waste five in eight. Here a
+// step is any 8 of the C * R * S products, (c, r, s) counted through with s the fastest: 363 are 45 steps and
+// three. In that order w [C, R, S, K] is simply a matrix [C * R * S, K], so its loader is gemm's. Where the
+// pixels of (c, r, s) lie is looked up in a table, which the block writes once:
+//
+//     shared memory      table[363]                     tiles, twice
+//                        {c, r, s, distance} ----->     x: 8 (c, r, s) x 128 lanes,  w: 8 x kRows filters
+//
+// Mapping and epilogue are conv_fprop.cu's. Taps are not skipped where they lie outside the image, since a
+// first layer has little padding; they read zeros.
+//
+// What limits it: the multiply-adds, as there; a step has 20 instructions more, for the table and the edges.
+
+#include "kernels/common/check.h"
+#include "kernels/conv/conv.h"
+#include "kernels/conv/fprop_epilogue.h"
+#include "kernels/conv/lanes.h"
+#include "kernels/gemm/operands.h"
+
+namespace alexnet {
+namespace {
+
+constexpr int kMostChannels = 4;
+constexpr int kMostProducts = 512;  // 4 channels of 11x11 are 484; the table takes 8 KB
+
+struct Product {
+  int channel, down, right, distance;  // floats from the window's first pixel, within the channel's plane
+};
+
+template <class T>
+struct Shared {
+  Buffers<T> buffers;
+  alignas(16) Product table[kMostProducts];
+};
+
+// Both operands: gemm's loader for w, and for x the pixels that the table tells.
+template <class T, class Pack, class Filters>
+struct FirstLayerLoader {
+  static constexpr int kWarps = T::kThreads / 32;
+  static constexpr int kSlots = (kDepth + kWarps - 1) / kWarps;
+
+  Filters filters;
+  ThreadLanes<Pack> lanes;
+  Pixels pixels;
+  const Product* table;
+  int products;
+  int next;  // the thread's first product of the next step
+  Pack packs[kSlots][ThreadLanes<Pack>::kPieces];
+
+  __device__ __forceinline__ FirstLayerLoader(const Filters& filters_, const ThreadLanes<Pack>& lanes_,
+                                              const Pixels& pixels_, const Product* table_, int products_)
+      : filters(filters_),
+        lanes(lanes_),
+        pixels(pixels_),
+        table(table_),
+        products(products_),
+        next(static_cast<int>(threadIdx.x / 32)) {}
+
+  __device__ __forceinline__ void fetch() {
+    const std::int64_t plane = std::int64_t(pixels.height) * pixels.width * pixels.images;
+    filters.fetch();
+    SIMT_UNROLL
+    for (int slot = 0; slot < kSlots; ++slot) {
+      const int k = next + slot * kWarps;
+      const bool valid = exists(slot) && k < products;
+      const Product product = table[valid ? k : 0];
+      const unsigned bits = valid ? lanes.inside(product.down, product.right) : 0;
+      lanes.read(pixels.data + product.channel * plane + product.distance, bits, packs[slot]);
+    }
+    next += kDepth;
+  }
+
+  __device__ __forceinline__ void put(Operand<T::kRows>& a, Operand<kLanes>& b) const {
+    filters.put(a);
+    SIMT_UNROLL
+    for (int slot = 0; slot < kSlots; ++slot) {
+      if (exists(slot)) lanes.put(packs[slot], b.at[threadIdx.x / 32 + slot * kWarps]);
+    }
+  }
+
+  __device__ __forceinline__ static bool exists(int slot) {
+    return kDepth % kWarps == 0 || int(threadIdx.x) / 32 + slot * kWarps < kDepth;
+  }
+};
+
+// Grid, block and ownership: conv_fprop_kernel's. products = channels * R * S <= kMostProducts.
+template <class T, class Pack>
+__global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks : 1)
+    conv_first_layer_kernel(ForwardArguments f) {
+  using Filters = std::conditional_t<sizeof(Pack) == 16, QuadLoader<T::kRows, T::kThreads, false>,
+                                     FloatLoader<T::kRows, T::kThreads>>;
+  SIMT_SHARED(shared, Shared<T>);
+  const int first_filter = static_cast<int>(blockIdx.x % f.filter_tiles) * T::kRows;
+  const int first_lane = static_cast<int>(blockIdx.x / f.filter_tiles) * kLanes;
+  const Pixels pixels = pixels_of_group(f);
+  const int products = pixels.channels * f.R * f.S;
+
+  for (int k = threadIdx.x; k < products; k += T::kThreads) {
+    const int down = k / f.S % f.R;
+    const int right = k % f.S;
+    shared.table[k] = {k / (f.R * f.S), down, right, (down * pixels.width + right) * pixels.images};
+  }
+  __syncthreads();
+
+  const MatrixView w{f.w + blockIdx.y * f.filters, f.K, 1};
+  FirstLayerLoader<T, Pack, Filters> loader(Filters(w, first_filter, f.filters, 0, products),
+                                            ThreadLanes<Pack>(f.grid, first_lane, pixels), pixels,
+                                            shared.table, products);
+  const Place<T> place;
+  Sums<T> sums;
+  accumulate<T>(loader, (products + kDepth - 1) / kDepth, shared.buffers, place, sums);
+  write_forward(f, first_filter, first_lane, place, sums);
+}
+
+using Kernel = void (*)(ForwardArguments);
+
+template <class Pack>
+Kernel kernel_for(int rows) {
+  switch (rows) {
+    case 96:
+      return conv_first_layer_kernel<Conv96, Pack>;
+    case 64:
+      return conv_first_layer_kernel<Conv64, Pack>;
+    default:
+      return conv_first_layer_kernel<Conv32, Pack>;
+  }
+}
+
+}  // namespace
+
+bool is_first_layer(const ConvShape& shape) {
+  const int channels = shape.C / shape.groups;
+  return channels <= kMostChannels && std::int64_t(channels) * shape.R * shape.S <= kMostProducts;
+}
+
+// No tiles of 128 rows: with the table's addresses their threads would need more than 128 registers.
+ConvConfig choose_conv_first_layer(const ConvShape& shape, bool aligned) {
+  const int filters = shape.K / shape.groups;
+  const std::int64_t lane_tiles = ceil_div(std::int64_t(shape.P) * shape.Q * shape.N, kLanes);
+  const auto tiles_of = [&](int rows) { return ceil_div(filters, rows) * shape.groups * lane_tiles; };
+  const int rows = choose_tile_rows(tiles_of, 96);
+  return {rows, 2 * rows, aligned && shape.N % 4 == 0 && filters % 4 == 0, tiles_of(rows), 1};
+}
+
+void conv_first_layer(const float* x, const float* w, const float* b, float* y, const ConvShape& shape,
+                      bool relu, simt::stream_t stream) {
+  require_valid(shape);
+  require(is_first_layer(shape), "conv_first_layer: too many channels or taps for its table");
+  const ConvConfig config = choose_conv_first_layer(shape, is_aligned(x, 16) && is_aligned(w, 16));
+  const Kernel kernel =
+      config.quads ? kernel_for<float4>(config.tile_rows) : kernel_for<float>(config.tile_rows);
+  const ForwardArguments f = forward_arguments(x, w, b, y, shape, relu, config);
+  const dim3 grid(static_cast<unsigned>(config.tiles / shape.groups), shape.groups);
+  simt::launch(kernel, grid, dim3(config.threads), 0, stream, f);
+}
+
+}  // namespace alexnet

@@ -1,0 +1,248 @@
+// Matrix product: c [M, N] = relu(alpha * op(a) op(b) + beta * c + bias). The fully connected layers, forward
+// and backward, are this. Read relu.cu first, then tile.h, which holds the inner loop and its picture.
+//
+// Mapping. blockIdx.x is a tile's place along N, blockIdx.y along M, blockIdx.z a part of K. A block sums its
+// tile in registers, and each thread writes its own 8 x 8 sums at the end. Any M, N, K: what sticks out of
+// the matrix is read as zeros and not written.
+//
+//     c          blockIdx.x ->
+//                +--------+--------+---      a block reads   a: its 128 rows, all of its part of K
+//     blockIdx.y |128x128 |        |                         b: its 128 columns, likewise
+//         |      +--------+--------+---
+//         v      |        |        |         so a tile twice as wide reads half as often
+//
+// Shared memory: tile.h's two copies of an 8 x 128 piece of a and of b, 16.5 KB.
+//
+// Parts of K. A fully connected layer with few images has few tiles: fc6 with 128 images is 4096 x 128, or 32
+// tiles for 132 multiprocessors, and 9216 products a sum. So K is cut into parts, each block sums one part,
+// and writes it to a matrix of its own in the workspace. A second kernel adds those matrices in a fixed
+// order, which atomic additions would not keep: the same bits come out every time.
+//
+// What limits it: the multiply-adds for tiles of 128 x 128. With few images (N <= 32) the weights are read
+// once for few products, and memory is the limit; a narrow tile then wastes less on columns that do not
+// exist.
+
+#include "kernels/gemm/gemm.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "kernels/common/check.h"
+#include "kernels/gemm/operands.h"
+#include "kernels/gemm/tile.h"
+
+namespace alexnet {
+namespace {
+
+// The tiles, and why there are two.
+//                      warps  sums a thread, blocks at once
+using Wide =
+    Tile<4, 2, 8, 8, 2>;  // 128 x 128, 256 threads, 128 registers each: the best ratio of products to reads
+using Narrow = Tile<4, 1, 8, 4, 4>;  // 128 x 32, 128 threads: for at most 32 columns
+
+// The largest GPU these kernels know (H100, H200). A constant and not the device's own number, so that
+// neither the workspace's size nor the bits change with it.
+constexpr int kMultiprocessors = 132;
+
+// Fewer products than this are not worth a part of their own: the part's matrix is written and read again, 8
+// bytes for each sum, while 256 products take a tile of 128 x 128 about 20 us.
+constexpr int kLeastDepth = 256;
+
+struct GemmArguments {
+  MatrixView a, b;
+  float* c;  // or the workspace, a matrix for each part of K
+  int M, N, K, split_depth;
+  bool partial;  // c is the workspace: write plain sums
+  bool aligned;  // every row of c begins at a multiple of 16 bytes
+  GemmEpilogue epilogue;
+};
+
+__device__ __forceinline__ float finish(const GemmEpilogue& epilogue, float sum, float bias, const float* c) {
+  float value = epilogue.alpha * sum;
+  if (epilogue.beta != 0.0f) value = value + epilogue.beta * *c;
+  value = value + bias;
+  return epilogue.relu && value <= 0.0f ? 0.0f : value;  // a comparison, so that NaN goes through
+}
+
+// The thread's sums to c: rows of quads.
+template <class T>
+__device__ __forceinline__ void write_tile(const GemmArguments& g, const Place<T>& place,
+                                           const Sums<T>& sums) {
+  float* c = g.c + (g.partial ? std::int64_t(blockIdx.z) * g.M * g.N : 0);
+  SIMT_UNROLL
+  for (int i = 0; i < T::kThreadRows; ++i) {
+    const int row = blockIdx.y * T::kRows + place.row_of(i);
+    if (row >= g.M) continue;
+    const float bias = g.epilogue.bias != nullptr ? g.epilogue.bias[row] : 0.0f;
+    SIMT_UNROLL
+    for (int j = 0; j < T::kThreadColumns; j += 4) {
+      const int column = blockIdx.x * T::kColumns + place.column_of(j);
+      float* address = c + std::int64_t(row) * g.N + column;
+      float values[4];
+      SIMT_UNROLL
+      for (int n = 0; n < 4; ++n) {
+        values[n] = sums.at[i][j + n];
+        if (!g.partial && column + n < g.N) values[n] = finish(g.epilogue, values[n], bias, address + n);
+      }
+      write_quad(address, values, g.N - column, g.aligned);
+    }
+  }
+}
+
+template <class LoaderA, class LoaderB>
+struct Loader {
+  LoaderA a;
+  LoaderB b;
+
+  __device__ __forceinline__ void fetch() {
+    a.fetch();
+    b.fetch();
+  }
+
+  template <class TileA, class TileB>
+  __device__ __forceinline__ void put(TileA& tile_a, TileB& tile_b) const {
+    a.put(tile_a);
+    b.put(tile_b);
+  }
+};
+
+template <class T, class LoaderA, class LoaderB>
+__device__ __forceinline__ void gemm_tile(const GemmArguments& g) {
+  SIMT_SHARED(buffers, Buffers<T>);
+  const int k_first = blockIdx.z * g.split_depth;
+  const int k_end = k_first + g.split_depth < g.K ? k_first + g.split_depth : g.K;
+  Loader<LoaderA, LoaderB> loader{LoaderA(g.a, blockIdx.y * T::kRows, g.M, k_first, k_end),
+                                  LoaderB(g.b, blockIdx.x * T::kColumns, g.N, k_first, k_end)};
+  const Place<T> place;
+  Sums<T> sums;
+  accumulate<T>(loader, (k_end - k_first + kDepth - 1) / kDepth, buffers, place, sums);
+  write_tile(g, place, sums);
+}
+
+// How an operand is read: 16 bytes at a time along its rows or columns (kAlongI: c's axis is contiguous,
+// kAlongK: the sum's axis is), which asks for an address that is a multiple of 16 and a contiguous axis that
+// is one of 4; or as any matrix, float by float.
+enum class Read { kAlongI, kAlongK, kAny };
+
+template <int kWidth, int kThreads, Read kRead>
+using LoaderFor = std::conditional_t<kRead == Read::kAny, FloatLoader<kWidth, kThreads>,
+                                     QuadLoader<kWidth, kThreads, kRead == Read::kAlongK>>;
+
+// Grid: (tiles along N, tiles along M, parts of K); block: T::kThreads. Owns the tile (blockIdx.y,
+// blockIdx.x) of c, or of the part's matrix in the workspace.
+template <class T, Read kReadA, Read kReadB>
+__global__ void __launch_bounds__(T::kThreads, kReadA == Read::kAny ? 1 : T::kBlocks)
+    gemm_kernel(GemmArguments g) {
+  gemm_tile<T, LoaderFor<T::kRows, T::kThreads, kReadA>, LoaderFor<T::kColumns, T::kThreads, kReadB>>(g);
+}
+
+constexpr int kSumThreads = 256;
+
+// Any grid of blocks of kSumThreads: a thread owns elements first, first + step, ... of c.
+__global__ void sum_partials_kernel(const float* partials, int splits, float* c, std::int64_t N,
+                                    std::int64_t count, GemmEpilogue epilogue) {
+  const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
+  for (std::int64_t i = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
+    float sum = partials[i];
+    for (int split = 1; split < splits; ++split) sum += partials[split * count + i];
+    const float bias = epilogue.bias != nullptr ? epilogue.bias[i / N] : 0.0f;
+    c[i] = finish(epilogue, sum, bias, c + i);
+  }
+}
+
+using Kernel = void (*)(GemmArguments);
+
+// The instances, twelve in all.
+template <class T>
+Kernel kernel_for(const GemmShape& shape, const GemmConfig& config) {
+  if (!config.quads_of_a) return gemm_kernel<T, Read::kAny, Read::kAny>;
+  if (!config.quads_of_b) {
+    // Batches that are no multiple of 4: worth kernels of their own while a, the weights, is most of what is
+    // read.
+    if constexpr (T::kColumns == Narrow::kColumns) {
+      return shape.trans_a ? gemm_kernel<T, Read::kAlongI, Read::kAny>
+                           : gemm_kernel<T, Read::kAlongK, Read::kAny>;
+    }
+    return gemm_kernel<T, Read::kAny, Read::kAny>;
+  }
+  if (shape.trans_a) {
+    return shape.trans_b ? gemm_kernel<T, Read::kAlongI, Read::kAlongK>
+                         : gemm_kernel<T, Read::kAlongI, Read::kAlongI>;
+  }
+  return shape.trans_b ? gemm_kernel<T, Read::kAlongK, Read::kAlongK>
+                       : gemm_kernel<T, Read::kAlongK, Read::kAlongI>;
+}
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+GemmConfig choose_gemm(const GemmShape& shape, bool aligned_a, bool aligned_b) {
+  const bool narrow = shape.N <= Narrow::kColumns;
+  GemmConfig config{};
+  config.tile_rows = narrow ? Narrow::kRows : Wide::kRows;
+  config.tile_columns = narrow ? Narrow::kColumns : Wide::kColumns;
+  config.threads = narrow ? Narrow::kThreads : Wide::kThreads;
+  config.quads_of_a = aligned_a && (shape.trans_a ? shape.M : shape.K) % 4 == 0;
+  config.quads_of_b = aligned_b && (shape.trans_b ? shape.K : shape.N) % 4 == 0;
+
+  const std::int64_t tiles =
+      std::int64_t(ceil_div(shape.M, config.tile_rows)) * ceil_div(shape.N, config.tile_columns);
+  const int enough = kMultiprocessors * (narrow ? Narrow::kBlocks : Wide::kBlocks);
+  const int wanted = static_cast<int>(std::max<std::int64_t>(1, enough / tiles));
+  const int parts = std::min(std::max(shape.K / kLeastDepth, 1), wanted);
+  config.split_depth = ceil_div(ceil_div(shape.K, parts), kDepth) * kDepth;
+  config.splits = ceil_div(shape.K, config.split_depth);
+  return config;
+}
+
+std::string to_string(const GemmConfig& config) {
+  const std::string tile = std::to_string(config.tile_rows) + "x" + std::to_string(config.tile_columns);
+  const std::string split = config.splits == 1 ? std::string("K whole")
+                                               : "K in " + std::to_string(config.splits) + " parts of " +
+                                                     std::to_string(config.split_depth);
+  const auto read = [](bool quads) { return std::string(quads ? "16" : "4"); };
+  return "tiles of " + tile + ", " + std::to_string(config.threads) + " threads, " + split + ", reads of " +
+         read(config.quads_of_a) + " and " + read(config.quads_of_b) + " bytes";
+}
+
+std::size_t gemm_workspace_bytes(const GemmShape& shape) {
+  const GemmConfig config = choose_gemm(shape, true, true);
+  return config.splits == 1 ? 0 : sizeof(float) * config.splits * std::size_t(shape.M) * shape.N;
+}
+
+void gemm(const float* a, const float* b, float* c, const GemmShape& shape, const GemmEpilogue& epilogue,
+          float* workspace, simt::stream_t stream) {
+  require(shape.M >= 1 && shape.N >= 1 && shape.K >= 1, "gemm: M, N and K must be at least 1");
+  const GemmConfig config = choose_gemm(shape, is_aligned(a, 16), is_aligned(b, 16));
+  require(config.splits == 1 || workspace != nullptr, "gemm: this shape needs a workspace");
+
+  GemmArguments g{};
+  g.a = shape.trans_a ? MatrixView{a, shape.M, 1} : MatrixView{a, 1, shape.K};
+  g.b = shape.trans_b ? MatrixView{b, 1, shape.K} : MatrixView{b, shape.N, 1};
+  g.partial = config.splits > 1;
+  g.c = g.partial ? workspace : c;
+  g.M = shape.M;
+  g.N = shape.N;
+  g.K = shape.K;
+  g.split_depth = config.split_depth;
+  g.aligned = is_aligned(g.c, 16) && shape.N % 4 == 0;
+  g.epilogue = epilogue;
+
+  const bool narrow = config.tile_columns == Narrow::kColumns;
+  const Kernel kernel = narrow ? kernel_for<Narrow>(shape, config) : kernel_for<Wide>(shape, config);
+  const dim3 grid(ceil_div(shape.N, config.tile_columns), ceil_div(shape.M, config.tile_rows), config.splits);
+  simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
+  if (g.partial) sum_partials(workspace, config.splits, c, shape.M, shape.N, epilogue, stream);
+}
+
+void sum_partials(const float* partials, int splits, float* c, std::int64_t M, std::int64_t N,
+                  const GemmEpilogue& epilogue, simt::stream_t stream) {
+  const std::int64_t count = M * N;
+  const auto blocks =
+      std::min<std::int64_t>((count + kSumThreads - 1) / kSumThreads, 8 * 2 * kMultiprocessors);
+  simt::launch(sum_partials_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kSumThreads), 0, stream,
+               partials, splits, c, N, count, epilogue);
+}
+
+}  // namespace alexnet

@@ -1,0 +1,51 @@
+// Matrix product, float32. The kernels and the story are in gemm.cu, the inner loop in tile.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "simt/simt.h"
+
+namespace alexnet {
+
+// c [M, N] = relu(alpha * op(a) op(b) + beta * c + bias), K products a sum. Matrices are row-major without
+// gaps: a is [M, K], or [K, M] with trans_a; b is [K, N], or [N, K] with trans_b. All sizes >= 1.
+struct GemmShape {
+  int M, N, K;
+  bool trans_a, trans_b;
+};
+
+// What becomes of a sum. beta 0 does not read c; bias is [M], one for each row, or null.
+struct GemmEpilogue {
+  float alpha, beta;
+  const float* bias;
+  bool relu;
+};
+
+// How a product is cut: tiles of rows x columns, K in `splits` parts of `split_depth` products each; and
+// whether a and b can be read 16 bytes at a time. (Where b cannot, a wide tile reads a by single floats too.)
+struct GemmConfig {
+  int tile_rows, tile_columns, threads;
+  int splits, split_depth;
+  bool quads_of_a, quads_of_b;
+};
+
+// `aligned_a`, `aligned_b`: the arrays are at multiples of 16 bytes.
+GemmConfig choose_gemm(const GemmShape& shape, bool aligned_a, bool aligned_b);
+std::string to_string(const GemmConfig& config);
+
+// Bytes of the workspace: one matrix [M, N] for each part of K when there are several.
+std::size_t gemm_workspace_bytes(const GemmShape& shape);
+
+// workspace: gemm_workspace_bytes(shape) bytes, at a multiple of 4; may be null when that is 0. c overlaps
+// nothing else.
+void gemm(const float* a, const float* b, float* c, const GemmShape& shape, const GemmEpilogue& epilogue,
+          float* workspace, simt::stream_t stream);
+
+// The second half of a split sum: c [M, N] = epilogue(partials[0] + partials[1] + ...), in that order,
+// whoever came first. partials is [splits, M, N].
+void sum_partials(const float* partials, int splits, float* c, std::int64_t M, std::int64_t N,
+                  const GemmEpilogue& epilogue, simt::stream_t stream);
+
+}  // namespace alexnet

@@ -1,0 +1,91 @@
+// Normalisation within a channel for windows of any size. Every pixel sums over its window anew: size^2 loads
+// forward, size^4 backward, nearly all from the caches. Right for any size, meant for those nobody trains
+// with.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/common/launch_tiles.h"
+#include "kernels/lrn/power.h"
+#include "kernels/lrn_within_channel/lrn_within_channel.h"
+#include "simt/simt.h"
+
+namespace alexnet {
+namespace {
+
+constexpr int kAnySizeThreads = 256;
+
+// One image of one map; pixels are N apart.
+struct Map {
+  const float* first;
+  int H, W, N;
+
+  __device__ __forceinline__ float at(int h, int w) const { return first[(std::int64_t{h} * W + w) * N]; }
+};
+
+__device__ __forceinline__ float scale_at(const Map& x, int h, int w, const LrnConstants& constants) {
+  const int before = constants.size / 2;
+  float sum = 0.0f;
+  for (int i = max(h - before, 0); i < min(h - before + constants.size, x.H); ++i) {
+    for (int j = max(w - before, 0); j < min(w - before + constants.size, x.W); ++j) {
+      sum = fmaf(x.at(i, j), x.at(i, j), sum);
+    }
+  }
+  return fmaf(constants.alpha, sum, constants.k);
+}
+
+// Grid and block of both kernels: those of `tiles`, which cover the maps one image at a time.
+
+__global__ void lrn_within_any_size_forward_kernel(const float* x, float* y, MapShape shape,
+                                                   LrnConstants constants, MapTiles tiles) {
+  MapPlace place;
+  if (!locate(tiles, place)) return;
+  const std::int64_t map = std::int64_t{place.c} * shape.H * shape.W * shape.N + place.pack;
+  const Map x_map{x + map, shape.H, shape.W, shape.N};
+  const float scale = scale_at(x_map, place.row, place.col, constants);
+  y[map + (std::int64_t{place.row} * shape.W + place.col) * shape.N] =
+      x_map.at(place.row, place.col) * powers_of_any_beta(scale, constants.beta).minus_beta;
+}
+
+__global__ void lrn_within_any_size_backward_kernel(const float* x, const float* dy, float* dx,
+                                                    MapShape shape, LrnConstants constants, MapTiles tiles) {
+  MapPlace place;
+  if (!locate(tiles, place)) return;
+  const std::int64_t map = std::int64_t{place.c} * shape.H * shape.W * shape.N + place.pack;
+  const Map x_map{x + map, shape.H, shape.W, shape.N};
+  const Map dy_map{dy + map, shape.H, shape.W, shape.N};
+  const int before = constants.size / 2;
+  const int after = constants.size - 1 - before;
+  const float direct =
+      dy_map.at(place.row, place.col) *
+      powers_of_any_beta(scale_at(x_map, place.row, place.col, constants), constants.beta).minus_beta;
+  float sum = 0.0f;
+  // The pixels whose windows hold this one.
+  for (int i = max(place.row - after, 0); i <= min(place.row + before, shape.H - 1); ++i) {
+    for (int j = max(place.col - after, 0); j <= min(place.col + before, shape.W - 1); ++j) {
+      const float scale = scale_at(x_map, i, j, constants);
+      sum = fmaf(dy_map.at(i, j) * x_map.at(i, j),
+                 powers_of_any_beta(scale, constants.beta).minus_beta_minus_1, sum);
+    }
+  }
+  const float factor = 2.0f * constants.alpha * constants.beta;
+  dx[map + (std::int64_t{place.row} * shape.W + place.col) * shape.N] =
+      fmaf(-factor * x_map.at(place.row, place.col), sum, direct);
+}
+
+inline void lrn_within_any_size_forward(const float* x, float* y, const MapShape& shape,
+                                        const LrnConstants& constants, simt::stream_t stream) {
+  const MapTiles tiles = choose_map_tiles(shape.C, shape.H, shape.W, shape.N, kAnySizeThreads);
+  launch_tiles("lrn_within_channel_forward", lrn_within_any_size_forward_kernel, tiles, stream, x, y, shape,
+               constants);
+}
+
+inline void lrn_within_any_size_backward(const float* x, const float* dy, float* dx, const MapShape& shape,
+                                         const LrnConstants& constants, simt::stream_t stream) {
+  const MapTiles tiles = choose_map_tiles(shape.C, shape.H, shape.W, shape.N, kAnySizeThreads);
+  launch_tiles("lrn_within_channel_backward", lrn_within_any_size_backward_kernel, tiles, stream, x, dy, dx,
+               shape, constants);
+}
+
+}  // namespace
+}  // namespace alexnet

@@ -1,0 +1,34 @@
+// The update: gradient descent with momentum and weight decay, float32 with an optional bfloat16 copy.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "simt/simt.h"
+
+namespace alexnet {
+
+// `blocks` blocks of `threads` threads, each updating `width` weights at a time.
+struct SgdConfig {
+  int width;
+  int threads;
+  int blocks;
+};
+
+// `aligned`: the float pointers are multiples of 16 bytes, and w_bf16, if there is one, of 8. count >= 1.
+SgdConfig choose_sgd(std::int64_t count, bool aligned);
+std::string to_string(const SgdConfig& config);
+
+struct SgdRates {
+  float lr;
+  float momentum;
+  float weight_decay;
+};
+
+// v = momentum * v - weight_decay * lr * w - lr * dw, then w += v and w_bf16 = w, for `count` elements each.
+// w_bf16 may be null. state is null or (step, ok, bits of lr_scale): lr_scale multiplies lr, and ok = 0
+// leaves everything as it is. w, v, dw and w_bf16 must not overlap.
+void sgd_momentum(float* w, float* v, const float* dw, simt::bf16* w_bf16, const std::uint32_t* state,
+                  std::int64_t count, SgdRates rates, simt::stream_t stream);
+
+}  // namespace alexnet

@@ -1,0 +1,45 @@
+// One thread block in the making: its scheduler, barriers, warps and shared memory. An object runs block
+// after block on one CPU thread and is kept for the next launch.
+#pragma once
+
+#include "simt/emulator/barriers.h"
+#include "simt/emulator/race.h"
+#include "simt/emulator/scheduler.h"
+#include "simt/emulator/shared_memory.h"
+#include "simt/emulator/warps.h"
+
+namespace simt::emulator {
+
+// What all blocks of a launch have in common.
+struct Grid {
+  dim3 grid, block;
+  std::size_t shared_bytes;
+  const Call* call;
+  Site site;  // of the launch
+  Schedule schedule;
+  const Operation* operation;
+};
+
+class Block {
+ public:
+  void begin_launch(const Grid& grid);
+  // Throws simt::Error, with block, thread and launch in its text; after that this object is of no more use.
+  void run(std::uint64_t index);
+
+  // The block whose thread is running on this CPU thread, or null.
+  static Block* current();
+  // The same, for primitives, which must not be called outside a kernel.
+  static Block& here();
+
+  Scheduler scheduler;
+  Barriers barriers{scheduler};
+  Warps warps{scheduler};
+  SharedMemory shared;
+
+ private:
+  std::string run_threads(std::uint64_t index);
+
+  Grid grid_{};
+};
+
+}  // namespace simt::emulator

@@ -1,0 +1,62 @@
+"""The loss kernel where data are equal, infinite or missing; its expected numbers are those of the NumPy backends."""
+
+import numpy as np
+import pytest
+from kernels.modules import MODULES
+
+from alexnet_cuda import ops
+
+
+def both(logits, labels, **options):
+    """Results of the kernel and of the reference, each with a state of its own."""
+    logits, labels = np.asarray(logits, np.float32), np.asarray(labels, np.int32)
+    results = []
+    for backend in ("emulated", "reference"):
+        state = ops.step_state(11, 0.5)
+        with ops.backend(backend):
+            loss, correct, dlogits = ops.softmax_cross_entropy(logits, labels, state=state, **options)
+        results.append((float(loss), correct.tolist(), dlogits, state.tolist()))
+    return results
+
+
+@pytest.mark.parametrize(
+    "logits, labels",
+    [
+        pytest.param(np.zeros((4, 4)), [0, 1, 2, 3], id="equal logits rank by index"),
+        pytest.param([[1e30, -1e30], [0, 0]], [0, 1], id="large logits"),
+        pytest.param([[-np.inf, 0], [0, 0]], [1, 0], id="a class ruled out"),
+        pytest.param([[-np.inf], [0]], [0], id="the label ruled out"),
+        pytest.param([[np.inf, 1], [0, 2]], [0, 1], id="infinity"),
+        pytest.param([[np.nan, 1, np.nan], [0, 2, 0]], [0, 1, -1], id="NaN, and NaN in padding"),
+        pytest.param([[2e38] * 2, [0] * 2], [1, 1], id="losses whose sum overflows"),
+        pytest.param(np.ones((3, 2)), [-1, -1], id="nothing but padding"),
+    ],
+)
+def test_special_numbers(logits, labels):
+    (loss, correct, dlogits, state), want = both(logits, labels, topk=(1, 2, 3, 4))
+    assert loss == pytest.approx(want[0], rel=1e-6, nan_ok=True)
+    assert correct == want[1] and state == want[3]
+    labelled = np.asarray(labels) >= 0
+    np.testing.assert_allclose(dlogits[:, labelled], want[2][:, labelled], rtol=1e-6)
+    assert (dlogits[:, ~labelled] == 0).all()
+
+
+def test_more_images_than_a_block_counts_at_once():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((5, 3001)), rng.integers(-1, 5, 3001)
+    (loss, correct, dlogits, _), want = both(logits, labels, topk=(1, 2**40))
+    assert loss == pytest.approx(want[0], rel=1e-6)
+    assert correct == want[1]
+    np.testing.assert_allclose(dlogits, want[2], atol=1e-9)
+
+
+def test_softmax_of_columns_with_nan_and_infinity():
+    logits = np.array([[0, np.nan, -np.inf, np.inf], [0, 0, 0, 0]], np.float32)
+    with ops.backend("emulated"):
+        np.testing.assert_array_equal(ops.softmax(logits), [[0.5, np.nan, 0, np.nan], [0.5, np.nan, 1, np.nan]])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_launch_can_be_printed_without_a_gpu(module):
+    assert module.choose_softmax((1000, 128)) == "16 blocks of 8 images, 128 threads each"
+    assert module.choose_softmax((1, 1)) == "1 blocks of 8 images, 4 threads each"
