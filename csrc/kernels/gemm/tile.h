@@ -16,9 +16,10 @@
 //          +----+           +-----------------+    registers from the first step to the last
 //
 // Why it is fast. A multiprocessor can start 128 multiply-adds a cycle but read only 32 floats of shared
-// memory. A thread that keeps 8 x 8 sums reads 8 + 8 floats for 64 multiply-adds, four 16-byte reads, and 16
-// of its neighbours read the same ones, which costs no more than one read. Global memory is read 16 bytes at
-// a time as well, once per tile: at 128 x 128 x 8 that is 8 KB for 131072 multiply-adds, 1024 cycles' worth.
+// memory. A thread that keeps 8 x 8 sums reads 8 + 8 floats for 64 multiply-adds, in four 16-byte reads; and
+// many threads of a warp read the same ones, which costs no more than one read. Global memory is read 16
+// bytes at a time as well, once per tile: a step of 128 x 128 x 8 is 8 KB for 131072 multiply-adds, 1024
+// cycles.
 //
 // There are two copies of a and b in shared memory. While the block multiplies one, the next step's floats
 // travel from global memory into registers, and then into the other copy; so one barrier a step is enough,
