@@ -140,6 +140,9 @@ __device__ __forceinline__ void multiply(const Operand<T::kRows>& a, const Opera
 // All steps. A loader has two functions: fetch() reads its thread's floats of the next step into registers
 // and steps on, put(a, b) writes them to shared memory; what lies outside an array it must give as zeros. All
 // threads of the block call this with the same number of steps.
+//
+// The last step stands outside the loop on purpose: with fetch() and put() behind an `if` inside it, nvcc 13
+// joins the two and moves the loads behind the multiplications, where nothing hides the way to memory.
 template <class T, class Loader>
 __device__ __forceinline__ void accumulate(Loader& loader, int steps, Buffers<T>& buffers,
                                            const Place<T>& place, Sums<T>& sums) {
