@@ -75,7 +75,9 @@ using Choose = ConvConfig (*)(const ConvShape&, bool);
 template <Choose choose>
 std::string chosen(const Shape4& x_shape, const Shape4& w_shape, const Shape4& y_shape, const Pair& stride,
                    const Pair& pad, int groups, bool aligned) {
-  return to_string(choose(as_shape(x_shape, w_shape, y_shape, stride, pad, groups), aligned));
+  const ConvShape shape = as_shape(x_shape, w_shape, y_shape, stride, pad, groups);
+  require_valid(shape);
+  return to_string(choose(shape, aligned));
 }
 
 void sum_rows(std::uintptr_t dy, std::uintptr_t db, int K, std::int64_t count, std::uintptr_t workspace,

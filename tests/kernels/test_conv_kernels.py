@@ -165,6 +165,8 @@ def test_the_launch_can_be_printed_without_a_gpu(module, case, tiles):
 def test_what_the_kernels_cannot_take_is_refused_before_a_launch():
     with pytest.raises(ValueError, match="do not fit each other"):
         EMULATED.choose_conv_fprop((3, 4, 4, 1), (2, 3, 3, 4), (4, 2, 2, 1), (1, 1), (0, 0), 1, True)
+    with pytest.raises(ValueError, match="every size and stride must be at least 1"):
+        EMULATED.choose_conv_dgrad((3, 4, 4, 1), (3, 3, 3, 4), (4, 2, 2, 1), (0, 1), (0, 0), 1, True)
     with pytest.raises(ValueError, match="a window that covers no pixel"):
         EMULATED.conv_fprop(64, 64, 0, 64, (1, 2, 2, 1), (1, 1, 1, 1), (1, 9, 2, 1), (1, 1), (0, 0), 1, False, (-1, 0))
     huge = (1, 32768, 65536, 1)

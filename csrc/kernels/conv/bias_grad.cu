@@ -1,15 +1,16 @@
 // Gradient of a bias: db[k] = sum of row k of dy, [K, positions x images]. Read relu.cu first.
 //
 // Mapping. A warp sums one part of one row: its 32 lanes read neighbouring quads, 512 bytes at once, and each
-// lane keeps four sums, one for each float of its quads. Then 31 of the 32 lanes' sums move over in five
-// steps, the distance halved each time (a butterfly), which needs no shared memory:
+// lane keeps four sums, one for each float of its quads. Then lanes exchange sums in five steps, the distance
+// halved each time (a butterfly), through registers alone. The last two of them:
 //
-//     lane   0     1     2     3                    partial sums of a row's parts go to the workspace, and a
-//     second
-//            a     b     c     d                    kernel (sum_partials in gemm.cu) adds them in a fixed
-//            order
-//           a+c   b+d   c+a   d+b      distance 2
-//           all   all   all   all      distance 1
+//     lane          0     1     2     3
+//                   a     b     c     d
+//     distance 2   a+c   b+d   c+a   d+b
+//     distance 1   all   all   all   all
+//
+// The sums of a row's parts go to the workspace, and a second kernel (sum_partials in gemm.cu) adds them in a
+// fixed order.
 //
 // What limits it: one addition for 4 bytes read, so memory. conv1's dy is 96 rows of 387200 floats at 128
 // images; a warp for each row would leave most of the GPU idle, hence the parts.

@@ -16,15 +16,18 @@ void require_valid(const ConvShape& shape) {
   require(shape.pad_top >= 0 && shape.pad_left >= 0, "convolution: padding must not be negative");
   require(shape.C % shape.groups == 0 && shape.K % shape.groups == 0,
           "convolution: groups must divide channels and filters");
-  // A plane is indexed with 32 bits, padding included; the array as a whole with 64.
-  const std::int64_t limit = std::numeric_limits<std::int32_t>::max();
-  const std::int64_t in =
-      (std::int64_t(shape.H) + 2 * shape.R) * (shape.W + 2 * std::int64_t(shape.S)) * shape.N;
-  const std::int64_t out = std::int64_t(shape.P) * shape.Q * shape.N;
-  const std::int64_t filter = std::int64_t(shape.C) * shape.R * shape.S;
-  require(in <= limit && out <= limit - kLanes && filter * shape.K <= limit,
-          "convolution: one channel of all images, or all filters, have 2^31 elements or more; use a smaller "
-          "batch");
+  require(shape.groups <= 65535 && std::int64_t(shape.stride_h) * shape.stride_w <= 65535,
+          "convolution: a grid has room for 65535 groups, and for strides whose product is at most that");
+  // The kernels index a channel of all images (padding included) and the filters with 32 bits, and compute
+  // addresses, without using them, up to a tile past the end.
+  const double limit = std::numeric_limits<std::int32_t>::max();
+  const double in = (shape.H + 2.0 * shape.R) * (shape.W + 2.0 * shape.S) * shape.N;
+  const double out = static_cast<double>(shape.P) * shape.Q * shape.N + kLanes;
+  const double channels = shape.C / shape.groups + kLanes;
+  require(in <= limit && out <= limit,
+          "convolution: one channel of all images has 2^31 elements or more; use a smaller batch");
+  require(channels * shape.R * shape.S * shape.K <= limit,
+          "convolution: the filters have 2^31 elements or more");
   const std::int64_t below = std::int64_t(shape.P - 1) * shape.stride_h - shape.pad_top;
   const std::int64_t right = std::int64_t(shape.Q - 1) * shape.stride_w - shape.pad_left;
   require(below < shape.H && right < shape.W && shape.pad_top < shape.R && shape.pad_left < shape.S,

@@ -26,6 +26,9 @@ struct ConvShape {
   int groups;
 };
 
+// Throws std::invalid_argument for a shape that the kernels cannot take; all launchers begin with it.
+void require_valid(const ConvShape& shape);
+
 // How a launch is cut: tiles of `tile_rows` filters (channels in dgrad) x 128 lanes, the images and positions
 // that neighbouring threads hold; reads of 16 bytes (`quads`) or of single floats.
 struct ConvConfig {
@@ -35,7 +38,7 @@ struct ConvConfig {
   int splits;  // parts of the sum, each in blocks of its own: wgrad alone has more than one
 };
 
-// `aligned`: every array of the call is a multiple of 16 bytes.
+// `shape` must be valid. `aligned`: every array of the call is at a multiple of 16 bytes.
 ConvConfig choose_conv_fprop(const ConvShape& shape, bool aligned);
 ConvConfig choose_conv_first_layer(const ConvShape& shape, bool aligned);
 ConvConfig choose_conv_dgrad(const ConvShape& shape, bool aligned);

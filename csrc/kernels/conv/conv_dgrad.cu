@@ -40,8 +40,7 @@ struct BackwardArguments {
   int channel_tiles;  // of one group
   int H, W, R, S, K;
   int stride_h, stride_w, pad_top, pad_left;
-  bool aligned;  // every quad of lanes of dx lies at a multiple of 16 bytes; w and relu_y are read as they
-                 // come
+  bool aligned;  // every quad of lanes of dx lies at a multiple of 16 bytes
 };
 
 // One axis of a class: its positions, its taps and where they lead.

@@ -131,8 +131,8 @@ ConvConfig choose_conv_fprop(const ConvShape& shape, bool aligned) {
 
 void conv_fprop(const float* x, const float* w, const float* b, float* y, const ConvShape& shape, bool relu,
                 simt::stream_t stream) {
-  if (is_first_layer(shape)) return conv_first_layer(x, w, b, y, shape, relu, stream);
   require_valid(shape);
+  if (is_first_layer(shape)) return conv_first_layer(x, w, b, y, shape, relu, stream);
   const ConvConfig config = choose_conv_fprop(shape, is_aligned(x, 16) && is_aligned(w, 16));
   const Kernel kernel =
       config.quads ? kernel_for<float4>(config.tile_rows) : kernel_for<float>(config.tile_rows);

@@ -4,9 +4,8 @@
 //
 // Outputs of one filter lie in memory as [row, column, image], and lanes are 128 neighbours of that list:
 //
-//     N = 128:  one position, all its images            N = 32:  four positions, 32 images each
-//     | p, q: n = 0 ... 127 |                           | p, q: 0 ... 31 | p, q+1: 0 ... 31 | p, q+2 | p, q+3
-//     |
+//     N = 128, one position:    | (p, q): n = 0 ... 127                                               |
+//     N = 32, four positions:   | (p, q): 0 ... 31 | (p, q+1): 0 ... 31 | (p, q+2): ... | (p, q+3): ... |
 //
 // So a small batch wastes no lanes, and a large one sits at a fixed position: a tap that reads padding there
 // reads it for all lanes, and is skipped. Where lanes differ, a tap that any of them needs is walked and the

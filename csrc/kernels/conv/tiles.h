@@ -61,7 +61,4 @@ int choose_tile_rows(Count tiles_of, int most = 128) {
   return best;
 }
 
-// Throws std::invalid_argument for a shape that the kernels cannot take.
-void require_valid(const ConvShape& shape);
-
 }  // namespace alexnet

@@ -35,10 +35,10 @@ namespace alexnet {
 namespace {
 
 // The tiles, and why there are two.
-//                      warps  sums a thread, blocks at once
-using Wide =
-    Tile<4, 2, 8, 8, 2>;  // 128 x 128, 256 threads, 128 registers each: the best ratio of products to reads
-using Narrow = Tile<4, 1, 8, 4, 4>;  // 128 x 32, 128 threads: for at most 32 columns
+// Wide: 128 x 128, 256 threads of 8 x 8 sums, 2 blocks at once: the best ratio of products to reads.
+// Narrow: 128 x 32, 128 threads of 8 x 4 sums, 4 blocks at once: for at most 32 columns.
+using Wide = Tile<4, 2, 8, 8, 2>;
+using Narrow = Tile<4, 1, 8, 4, 4>;
 
 // The largest GPU these kernels know (H100, H200). A constant and not the device's own number, so that
 // neither the workspace's size nor the bits change with it.
@@ -89,6 +89,7 @@ __device__ __forceinline__ void write_tile(const GemmArguments& g, const Place<T
   }
 }
 
+// Both operands of a step.
 template <class LoaderA, class LoaderB>
 struct Loader {
   LoaderA a;
@@ -214,6 +215,7 @@ std::size_t gemm_workspace_bytes(const GemmShape& shape) {
 void gemm(const float* a, const float* b, float* c, const GemmShape& shape, const GemmEpilogue& epilogue,
           float* workspace, simt::stream_t stream) {
   require(shape.M >= 1 && shape.N >= 1 && shape.K >= 1, "gemm: M, N and K must be at least 1");
+  require(ceil_div(shape.M, Wide::kRows) <= 65535, "gemm: a grid has room for M up to 8388480");
   const GemmConfig config = choose_gemm(shape, is_aligned(a, 16), is_aligned(b, 16));
   require(config.splits == 1 || workspace != nullptr, "gemm: this shape needs a workspace");
 

@@ -16,9 +16,10 @@
 //          +----+           +-----------------+    registers from the first step to the last
 //
 // Why it is fast. A multiprocessor can start 128 multiply-adds a cycle but read only 32 floats of shared
-// memory. A thread that keeps 8 x 8 sums reads 8 + 8 floats for 64 multiply-adds, four 16-byte reads, and 16
-// of its neighbours read the same ones, which costs no more than one read. Global memory is read 16 bytes at
-// a time as well, once per tile: at 128 x 128 x 8 that is 8 KB for 131072 multiply-adds, 1024 cycles' worth.
+// memory. A thread that keeps 8 x 8 sums reads 8 + 8 floats for 64 multiply-adds, in four 16-byte reads; and
+// many threads of a warp read the same ones, which costs no more than one read. Global memory is read 16
+// bytes at a time as well, once per tile: a step of 128 x 128 x 8 is 8 KB for 131072 multiply-adds, 1024
+// cycles.
 //
 // There are two copies of a and b in shared memory. While the block multiplies one, the next step's floats
 // travel from global memory into registers, and then into the other copy; so one barrier a step is enough,
@@ -139,6 +140,9 @@ __device__ __forceinline__ void multiply(const Operand<T::kRows>& a, const Opera
 // All steps. A loader has two functions: fetch() reads its thread's floats of the next step into registers
 // and steps on, put(a, b) writes them to shared memory; what lies outside an array it must give as zeros. All
 // threads of the block call this with the same number of steps.
+//
+// The last step stands outside the loop on purpose: with fetch() and put() behind an `if` inside it, nvcc 13
+// joins the two and moves the loads behind the multiplications, where nothing hides the way to memory.
 template <class T, class Loader>
 __device__ __forceinline__ void accumulate(Loader& loader, int steps, Buffers<T>& buffers,
                                            const Place<T>& place, Sums<T>& sums) {
