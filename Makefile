@@ -45,6 +45,11 @@ bench-epoch: build
 bench-emulator: build
 	$(BIN)/python benchmarks/bench_emulator.py
 
+# All that needs an NVIDIA GPU: build, tests, sanitizers, times. With what is installed beside $(PYTHON), without .venv
+# and the network; benchmarks/gpu_check.py says what that must be. make gpu-check ARGS='--only build --only tests'
+gpu-check:
+	$(PYTHON) benchmarks/gpu_check.py $(ARGS)
+
 # Real installations into fresh environments: minutes, and the network.
 test-install: build
 	$(BIN)/python -m pytest -m packaging tests/packaging

@@ -1,55 +1,12 @@
 """The command line: one module for each command; argparse is used here and nowhere else."""
 
-import argparse
-import os
-import sys
 from collections.abc import Sequence
-
-from .. import __version__
-from ..errors import DeviceError
-from ..train.errors import TrainingError
-from ..train.interrupts import Interrupted
-from . import check, eval, info, predict, prepare, train
-
-COMMANDS = (check, info, prepare, train, eval, predict)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Exit status: 0 done, 1 the command found something wrong, 2 it could not be understood or cannot be done here,
-    130 and 143 interrupted. What is wrong is one line on stderr that says what to do.
-    """
-    parser = argparse.ArgumentParser(
-        prog="alexnet-cuda",
-        description="AlexNet of 2012, from scratch.",
-        epilog="alexnet-cuda COMMAND --help says more",
-    )
-    parser.add_argument("--version", action="version", version=f"alexnet-cuda {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_parser(commands)
-    arguments = parser.parse_args(argv)
+    """Run one command, and return its exit status; see `commands.run`."""
     try:
-        status: int = arguments.run(arguments)
-        return status
-    except TrainingError as error:
-        return _complain(error, 1)
-    except (ValueError, TypeError, DeviceError) as error:
-        return _complain(error, 2)
-    except MemoryError as error:
-        return _complain(f"out of memory: {error}; use smaller batches (--batch)", 2)
-    except BrokenPipeError:  # the reader (head, less) has seen enough; keep Python's exit quiet about it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}" if error.filename else error, 2)
-    except Interrupted as stopped:
-        return stopped.exit_status
+        from .commands import run  # here, so that Ctrl-C before the first word is no traceback either
     except KeyboardInterrupt:
         return 130
-
-
-def _complain(what: object, status: int) -> int:
-    print(f"alexnet-cuda: {what}", file=sys.stderr)
-    return status
+    return run(argv)

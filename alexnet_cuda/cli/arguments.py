@@ -1,4 +1,4 @@
-"""Types of command-line arguments: argparse turns what they raise into a line of usage and exit status 2."""
+"""Command-line arguments and their types: what these raise becomes one line on stderr and exit status 2."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, TextIO
 
 import numpy as np
 
 from ..data.store import Store
 from ..train.runs import ROOT, newest_run
+
+
+class Parser(argparse.ArgumentParser):
+    """What cannot be understood is one line on stderr, as all errors are; the usage is in --help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (--help says more)\n")
 
 
 def count(minimum: int) -> Callable[[str], int]:
@@ -54,7 +62,7 @@ def ids(text: str) -> np.ndarray:
         array = np.load(text, allow_pickle=False)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError):
+    except Exception:  # what is damaged, or no such file at all, raises nearly anything in NumPy's reader
         raise argparse.ArgumentTypeError(f"{text} is no .npy file of numbers; write it with numpy.save") from None
     if not isinstance(array, np.ndarray):
         raise argparse.ArgumentTypeError(f"{text} is an archive (.npz), wanted one array; write it with numpy.save")
@@ -70,6 +78,12 @@ def model_path(named: str | None) -> Path:
         raise ValueError(f"no trained model in {ROOT}/; train one first (alexnet-cuda train), or name a RUN")
     print(f"model: {found}", file=sys.stderr)
     return found
+
+
+def shown(text: object, stream: TextIO | None = None) -> str:
+    """Text that `stream` (stdout unless given) can take, whatever bytes a file name holds."""
+    encoding = (sys.stdout if stream is None else stream).encoding or "utf-8"
+    return str(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def embedded_images(store_size: int, crop: int, channels: int) -> Store:

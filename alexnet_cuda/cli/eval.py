@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         store, arguments.split, views=arguments.views, workers=arguments.workers, on_batch=_Lines()
     )  # fmt: skip
     views = "centre crop" if arguments.views == 1 else "ten views"
-    print(f"{model.net.name}, step {found.step:,}; {store.description}")
+    print(types.shown(f"{model.net.name}, step {found.step:,}; {store.description}"))
     name = {"val": "validation", "train": "training"}[arguments.split]
     show_results([(f"{name} ({views})", meter)], [("checkpoint", found.path)])
     print(f"{meter.images / (time.monotonic() - start):,.0f} images/s")

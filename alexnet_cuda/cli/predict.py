@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.decode import BadImage
+from ..data.decode import BadImage, silenced_warnings
 from ..train.model import Model
 from ..train.runs import ROOT
 from . import arguments as types
@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         names, pixels = [], []
         for image in arguments.images[start : start + AT_ONCE]:
             try:
-                pixels.append(model.read(image))
+                with silenced_warnings():  # an image that is too large is refused; Pillow would warn of it too
+                    pixels.append(model.read(image))
                 names.append(image)
             except BadImage as error:
                 _say(str(error))
@@ -62,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print(names: list[str], probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> None:
     for name, row in zip(names, probabilities, strict=True):
-        print(name)
+        print(types.shown(name))
         for index in np.argsort(-row, kind="stable")[:top]:
-            print(f"  {row[index]:6.1%}  {classes[index]}")
+            print(f"  {row[index]:6.1%}  {types.shown(classes[index])}")
 
 
 def _say(text: str) -> None:
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    print(types.shown(text, sys.stderr), file=sys.stderr)

@@ -12,10 +12,12 @@ from typing import Any
 
 from ..data.files import DiskFullError
 from ..data.prepare import Events, cores, prepare
+from .arguments import shown
 
 EXAMPLES = """\
 SRC is one of
-  a folder of images           SRC/train/<class>/<image> and SRC/val/<class>/<image>, in any format Pillow reads
+  a folder of images           SRC/train/<class>/<image> and SRC/val/<class>/<image>, in any format Pillow reads;
+                               or SRC/<class>/<image>, for --val-fraction
   a folder of IDX files        MNIST, Fashion-MNIST: train-images-idx3-ubyte and so on, plain or .gz
   a folder of CIFAR batches    CIFAR-10 or CIFAR-100, binary version
 
@@ -28,9 +30,10 @@ exit status: 0 done, 2 something is wrong with SRC, OUT or an option, 3 the disk
 
 examples:
   alexnet-cuda prepare imagenet/ store/                        256 x 256, as in the paper
-  alexnet-cuda prepare flowers/ store/ --val-fraction 0.1      no val folder: every tenth image of a class
   alexnet-cuda prepare imagenet/ store/ --val-labels val.txt   val images in one folder; lines "image class"
+  alexnet-cuda prepare flowers/ store/ --size 36 --val-fraction 0.1    no val folder: every tenth image of a class
   alexnet-cuda prepare cifar-10-batches-bin/ store/ --size 36
+  alexnet-cuda prepare mnist/ store/ --size 28 --channels 1            for lenet5
 """
 SKIPPED_LINES = 20  # as many are printed as they are found
 SECONDS = 5.0  # between lines of progress where there is no terminal
@@ -88,17 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
         print("alexnet-cuda: interrupted; the same command again goes on from here", file=sys.stderr)
         return 130
     for note, (count, first) in summary.notes.items():
-        print(f"{count:,} {'image' if count == 1 else 'images'}: {_shown(note)}; the first: {_shown(first)}")
+        print(f"{count:,} {'image' if count == 1 else 'images'}: {shown(note)}; the first: {shown(first)}")
     if summary.skipped:
-        print(f"skipped {summary.skipped:,}, listed in {summary.path / 'skipped.txt'}")
+        print(f"skipped {summary.skipped:,}, listed in {shown(summary.path / 'skipped.txt')}")
     verb = "prepared" if summary.built else "nothing to do for"
-    print(f"{verb} {summary.description}; {summary.bytes / 1e6:,.1f} MB in {time.monotonic() - start:,.0f} s")
+    print(f"{verb} {shown(summary.description)}; {summary.bytes / 1e6:,.1f} MB in {time.monotonic() - start:,.0f} s")
     return 0
-
-
-def _shown(text: str) -> str:
-    """Text a terminal can take, whatever bytes a file name holds."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @contextlib.contextmanager
@@ -108,7 +106,7 @@ def _listener() -> Iterator[Events]:
         with _bar() as events:
             yield events
     else:
-        yield Events(say=_few(lambda line: print(_shown(line), flush=True)), progress=_Lines())
+        yield Events(say=_few(lambda line: print(shown(line), flush=True)), progress=_Lines())
 
 
 def _few(say: Any) -> Any:
@@ -172,6 +170,6 @@ def _bar() -> Iterator[Events]:
             bar.update(task, completed=done, description=description, rate=f"{rate:,.0f}")
 
         def say(line: str) -> None:
-            console.print(_shown(line), markup=False, highlight=False)
+            console.print(shown(line), markup=False, highlight=False)
 
         yield Events(say=_few(say), progress=show)

@@ -86,6 +86,11 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     net = load_net(arguments.net, arguments.classes)
+    if arguments.data is None and net.input_shape[0] not in (1, 3):
+        raise ValueError(
+            f"net '{net.name}' takes {net.input_shape[0]} channels, the embedded images have 1 or 3; say where images "
+            "are that fit it: --data STORE"
+        )
     if arguments.data is None:
         store = types.embedded_images(net.recipe.store_size, net.input_shape[1], net.input_shape[0])
     else:

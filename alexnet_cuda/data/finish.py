@@ -29,7 +29,8 @@ class Summary:
 
 
 def finish(folder: Path, source: Source, settings: Settings, records: dict[Shard, Record], built: int) -> Summary:
-    """Write what is missing besides the shards. Raises SourceError for a class of which no image could be read."""
+    """Write what is missing besides the shards. Raises SourceError for a class, and for a validation split, of which no
+    image could be read."""
     sums = PixelSums.zero(settings.size, settings.channels)
     for shard, record in records.items():
         if shard.sums:
@@ -89,6 +90,12 @@ def _split(
     lost = np.flatnonzero(np.bincount(labels, minlength=len(class_names)) == 0)
     if split == "train" and len(lost):
         raise SourceError(f"class {class_names[lost[0]]!r}: none of its training images can be read")
+    if not len(labels):
+        _, name, reason = min(entry for record in records.values() for entry in record.skipped)
+        raise SourceError(
+            f"none of the {len(read):,} validation images can be read; the first: {name}: {reason}; mend them, or "
+            "remove them from the source and hold out training images (--val-fraction)"
+        )
     entry = {
         "shards": [
             {"file": shard.file, "count": record.count, "bytes": record.bytes, "sha256": record.sha256}

@@ -46,6 +46,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(_no_store(folder)) from None
+    except NotADirectoryError:
+        raise StoreError(
+            f"{folder}: a file, wanted the folder of a store; make one with: alexnet-cuda prepare SRC OUT"
+        ) from None
     except OSError as error:
         raise StoreError(f"{folder / MANIFEST} cannot be read: {error.strerror}") from None
     except ValueError:
@@ -56,6 +60,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     _refuse_version(folder, manifest)
     return manifest
+
+
+def of_store(path: Path) -> bool:
+    """Is this a manifest, or the options of a preparation, of any version?"""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT
 
 
 def refuse_other_version(folder: Path) -> None:

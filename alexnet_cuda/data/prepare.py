@@ -27,6 +27,7 @@ from .sources import Images, Settings, Source
 SHARD_BYTES = 1 << 28  # of pixels: what an interruption costs at most, and at 256 x 256 some thousand files for ILSVRC
 SHARD_IMAGES = 1 << 14
 LARGEST = 4096
+NO_VAL = "no validation images here, so the store will have none (--val-fraction sets some training images aside)"
 
 
 def _quiet(*_: Any) -> None:
@@ -75,7 +76,7 @@ def prepare(
         read = sources.hold_out(read, val_fraction)
     counts = ", ".join(f"{len(images.labels):,} for {split}" for split, images in read.splits.items())
     events.say(f"{read.kind}: {len(read.class_names):,} classes; images: {counts}")
-    for remark in read.remarks:
+    for remark in read.remarks if read.val is not None else (*read.remarks, NO_VAL):
         events.say(f"note: {remark}")
     images_a_shard = max(1, min(SHARD_IMAGES, shard_bytes // (size * size * channels)))
     try:
@@ -83,7 +84,7 @@ def prepare(
         _refuse_foreign(folder)
         with files.lock(folder), silenced_warnings(), ThreadPoolExecutor(workers or cores()) as pool:
             return _Run(folder, read, settings, max_bad, images_a_shard, pool, workers or cores(), events).run()
-    except files.DiskFullError:
+    except (files.DiskFullError, BrokenPipeError):  # the pipe is the one that listens to `events`
         raise
     except OSError as error:
         raise StoreError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from None

@@ -27,7 +27,17 @@ import numpy as np
 from . import container
 from .container import CheckpointError
 
-__all__ = ["BEST", "Checkpoint", "CheckpointError", "CheckpointWriteError", "latest", "load", "save", "saved"]
+__all__ = [
+    "BEST",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointWriteError",
+    "first_not_finite",
+    "latest",
+    "load",
+    "save",
+    "saved",
+]
 
 FORMAT_VERSION = 1
 BEST = "best.safetensors"
@@ -176,6 +186,11 @@ def _prune(folder: Path, step: int, keep: int) -> None:
     for path in files[:newest] + files[newest + keep :]:
         with suppress(OSError):  # the next save tries again
             path.unlink()
+
+
+def first_not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """The name of the first array with NaN or infinity in it, which `load` would refuse."""
+    return next((name for name, array in arrays.items() if _not_finite(array)), None)
 
 
 def _not_finite(array: np.ndarray) -> int:

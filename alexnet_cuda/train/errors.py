@@ -2,7 +2,8 @@
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on, or its result is not on the disk: a loss that is not finite, no room for the checkpoint.
+    """Training cannot go on, or its result is not on the disk: a loss or a weight that is not finite, no room for
+    the checkpoint.
 
     One line that says where, and what to do. The command line ends with exit status 1.
     """

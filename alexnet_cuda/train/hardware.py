@@ -6,30 +6,15 @@ import os
 
 from .. import config, nn
 from ..errors import DeviceError
-from ..nn.layer import Layer
 from ..nn.net import Net
 from ..ops import backends
 
-_CONV = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad")
 _FOR_ALL = ("add", "augment", "scale", "sgd_momentum")
-_OF_LAYER: dict[type[Layer], tuple[str, ...]] = {
-    nn.Conv: _CONV,
-    nn.FullyConnected: ("gemm", *_CONV),  # towers that see their own half are grouped convolutions
-    nn.ReLU: ("relu", "relu_backward"),
-    nn.Tanh: ("tanh", "tanh_backward"),
-    nn.Sigmoid: ("sigmoid", "sigmoid_backward"),
-    nn.LRN: ("lrn", "lrn_backward"),
-    nn.LRNWithinChannel: ("lrn_within_channel", "lrn_within_channel_backward"),
-    nn.MaxPool: ("max_pool", "max_pool_backward"),
-    nn.AvgPool: ("avg_pool", "avg_pool_backward"),
-    nn.Dropout: ("dropout", "dropout_backward"),
-    nn.SoftmaxLoss: ("softmax_cross_entropy",),
-}
 
 
 def operations(net: Net) -> list[str]:
     """The operations that training `net` may call, in alphabetical order."""
-    return sorted({*_FOR_ALL, *(name for layer in net.layers for name in _OF_LAYER[type(layer)])})
+    return sorted({*_FOR_ALL, *(name for layer in net.layers for name in layer.operations)})
 
 
 def missing_kernels(net: Net, backend: str) -> list[str]:

@@ -81,7 +81,7 @@ class Interrupts:
             os._exit(128 + number)
         self.stop = signal.Signals(number)
         if self._announce:
-            _say(f"\n{name}: stopping after this step, which is saved; once more ends at once\n")
+            _say(f"\n{name}: saving after this step, then stopping; once more ends at once\n")
 
 
 def _say(text: str) -> None:

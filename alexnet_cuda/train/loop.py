@@ -13,7 +13,7 @@ import numpy as np
 from ..data.loader import Batch
 from ..nn.graph import Graph
 from . import checkpoint
-from .checkpoint import CheckpointWriteError
+from .checkpoint import CheckpointError, CheckpointWriteError
 from .errors import TrainingError
 from .evaluate import evaluate, feed
 from .interrupts import Interrupts
@@ -58,6 +58,7 @@ class Loop:
         self._flat = 0
         self._warned_flat = False
         self._unsaved: CheckpointWriteError | None = None
+        self._rate = self.plan.recipe.lr  # of the last step
 
     @property
     def finished(self) -> bool:
@@ -93,6 +94,7 @@ class Loop:
         state, plan = self.state, self.plan
         feed(self.graph, batch)
         now = rates(plan.net, state.schedule, self._epochs_done, plan.frozen)
+        self._rate = stated_rate(plan.net, state.schedule, self._epochs_done, plan.frozen)
         self.graph.train_step(state.step + 1, now, plan.recipe.momentum)
         result = self.graph.result()
         if not math.isfinite(result.loss):
@@ -120,7 +122,7 @@ class Loop:
         state.meter.reset()
         self._save(best=better)
         if not self.finished:
-            self.interrupts.check()
+            self._stop_if_asked()
 
     def _evaluate(self) -> Meter | None:
         """The validation images. A signal on the way saves, and the evaluation is done again after a resume."""
@@ -137,7 +139,7 @@ class Loop:
         meter = evaluate(self.graph, self._validation, size=self.plan.store.size, after_batch=after_batch)
         if meter is None:
             self._save()
-            self.interrupts.check()
+            self._stop_if_asked()
             raise AssertionError("unreachable: evaluations stop for signals alone")
         if not math.isfinite(meter.loss):
             raise TrainingError(
@@ -184,12 +186,21 @@ class Loop:
         due |= saving.minutes is not None and time.monotonic() - self._saved_at >= 60 * saving.minutes
         if due:
             self._save()
-            self.interrupts.check()
+            self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        """After `_save`: raise Interrupted where a signal asked for it, or TrainingError if the disk took nothing."""
+        stop = self.interrupts.stop
+        if stop is not None and self._unsaved is not None:
+            raise TrainingError(f"stopped by {stop.name}; the state is not saved: {self._unsaved.strerror}")
+        self.interrupts.check()
 
     def _save(self, best: bool = False) -> None:
-        """A checkpoint. A disk that does not take it is no reason to stop: the next one may fit."""
+        """A checkpoint. A disk that does not take it is no reason to stop: the next one may fit. Weights that are
+        not finite are: a checkpoint of them would push out a good one."""
         state, run = self.state, self.run
         arrays, meta = to_checkpoint(state, self.plan, self.graph, self._mean, self.batches, self.metrics.lines)
+        self._refuse_not_finite(arrays)
         with suppress(OSError):  # the file says so itself, once; the lines are worth less than the checkpoint
             self.metrics.sync()
         path = None
@@ -198,21 +209,21 @@ class Loop:
             self._unsaved = None
         except CheckpointWriteError as error:
             self._unsaved = error
-            self.progress.note(f"warning: {error.strerror}; training goes on and tries again")
+            if self.interrupts.stop is None:
+                self.progress.note(f"warning: {error.strerror}; training goes on and tries again")
         self._saved_at = time.monotonic()
         if self.interrupts.stop is not None and path is not None and not self.finished:
             self.progress.note(f"saved {path} (step {state.step:,}); go on with the same command and --resume auto")
 
-    # --- a loss that is not finite
+    # --- what is not finite
 
     def _fail(self, batch: Batch, loss: float) -> None:
         """Say where it began and with which images. The weights are those of the step before: no update was made."""
         state, train = self.state, self.plan.store.train
-        rate = stated_rate(self.plan.net, state.schedule, self._epochs_done, self.plan.frozen)
         where = self.graph.first_non_finite() or "the loss itself"
         ids = [int(id) for id in batch.ids if id >= 0]
         report = {
-            "step": state.step + 1, "epoch": state.epoch + 1, "loss": str(loss), "rate": rate, "first": where,
+            "step": state.step + 1, "epoch": state.epoch + 1, "loss": str(loss), "rate": self._rate, "first": where,
             "images": [{"id": id, "label": int(train.labels[id]), "source": train.source(id)} for id in ids],
         }  # fmt: skip
         path = self.run.path / FAULT
@@ -224,13 +235,30 @@ class Loop:
         some = ", ".join(f"{id} ({train.source(id)})" for id in ids[:3])
         more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
         raise TrainingError(
-            f"step {state.step + 1} (epoch {state.epoch + 1}), learning rate {rate:g}: the loss is {loss}; first not "
-            f"finite: {where}; the batch's images: {some}{more}{listed}; {self._advice()}"
+            f"step {state.step + 1} (epoch {state.epoch + 1}), learning rate {self._rate:g}: the loss is {loss}; first "
+            f"not finite: {where}; the batch's images: {some}{more}{listed}; {self._advice()}"
+        )
+
+    def _refuse_not_finite(self, arrays: dict[str, np.ndarray]) -> None:
+        """The loss was finite and the update was not: the next step would tell, but what is saved is saved now."""
+        name = checkpoint.first_not_finite(arrays)
+        if name is None:
+            return
+        kind, _, parameter = name.partition("/")
+        raise TrainingError(
+            f"step {self.state.step}, learning rate {self._rate:g}: the update has left the range of numbers; first "
+            f"not finite: {'momentum' if kind == 'v' else 'parameter'} {parameter or name}; nothing is saved of it; "
+            f"{self._advice()}"
         )
 
     def _advice(self) -> str:
-        files = checkpoint.saved(self.run.checkpoints)
         rate = np.format_float_positional(self.plan.recipe.lr / 2, precision=2, fractional=False, trim="-")
-        if not files:
+        try:
+            last = checkpoint.latest(self.run.checkpoints, lambda damaged: None)
+        except CheckpointError:
+            return f"no checkpoint can be used; try a lower learning rate (--lr {rate})"
+        if last is None:
             return f"no checkpoint yet; try a lower learning rate (--lr {rate})"
-        return f"the last checkpoint is {files[0]}; go on from it with a lower rate: --init-from {files[0]} --lr {rate}"
+        return (
+            f"the last checkpoint is {last.path}; go on from it with a lower rate: --init-from {last.path} --lr {rate}"
+        )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import time
 from pathlib import Path
 from types import TracebackType
 
 LOCK = ".lock"
+METRICS = "metrics.jsonl"
 
 
 class RunDirectoryError(ValueError):
@@ -39,7 +41,7 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{path or root} cannot be used for a run: {error.strerror}; fix: give another folder with --out"
             ) from error
-        self.metrics = self.path / "metrics.jsonl"
+        self.metrics = self.path / METRICS
         self.checkpoints = self.path / "checkpoints"
         self.curve = self.path / "learning_curve.png"
         self.used = self.metrics.exists() or any(self.checkpoints.glob("*.safetensors"))
@@ -60,9 +62,14 @@ class RunDirectory:
         self.close()
 
 
+def folder_name(net: str) -> str:
+    """A net's name as part of a file's name: no slash in it, nor anything else that a shell would ask about."""
+    return re.sub(r"[^\w.+-]", "_", net)[:100]
+
+
 def _new(root: Path, net: str) -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    stem = f"{net}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"{folder_name(net)}-{time.strftime('%Y%m%d-%H%M%S')}"
     number = 1
     while True:
         path = root / (stem if number == 1 else f"{stem}-{number}")

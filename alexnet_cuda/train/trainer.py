@@ -59,8 +59,8 @@ def fit(
     step and raise Interrupted, SIGUSR1 saves and goes on.
 
     Raises TypeError or ValueError for arguments that do not fit, among them CheckpointError, and RunDirectoryError for
-    a folder that holds another run; DeviceError, MemoryError; and TrainingError where the loss is not finite, or the
-    disk did not take the last checkpoint.
+    a folder that holds another run; DeviceError, MemoryError; and TrainingError where the loss or a weight is not
+    finite, or the disk did not take the last checkpoint.
     """
     plan = make_plan(
         net, store, epochs=epochs, batch=batch, lr=lr, seed=seed, freeze=freeze, subset=subset, evaluate=evaluate,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LOSS, ERROR, TOP5 = "#1f4e79", "#c0392b", "#e59866"
 SMOOTH = 100  # points at most in the thick training line
+LINE = 0.055  # height of a label, as a part of the axes' height
 FEW = 20  # fewer are drawn as points too: a line alone hides single ones
 
 
@@ -37,14 +38,15 @@ def learning_curve(metrics_path: str | os.PathLike[str], out_png: str | os.PathL
         figsize=(11, 4.5) if validation else (6.5, 4.5), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     )
     FigureCanvasAgg(figure)
-    panels: Any = figure.subplots(1, 2 if validation else 1, squeeze=False)[0]
+    panels: Any = figure.subplots(1, 2 if validation else 1, squeeze=False, sharex=True)[0]
     figure.suptitle(_title(net, validation), fontsize=13)
     _draw_loss(panels[0], training, validation)
     if validation:
         _draw_error(panels[1], validation)
+    last = max(line["epoch"] for line in training + validation)
     for axes in panels:
         axes.set_xlabel("epochs (passes over the training images)")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.12 * last or None)  # room for the labels of the last values
         axes.grid(True, color="0.9")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -81,16 +83,23 @@ def _draw_loss(axes: Axes, training: list[dict[str, Any]], validation: list[dict
 
 def _draw_error(axes: Axes, validation: list[dict[str, Any]]) -> None:
     epochs = [line["epoch"] for line in validation]
+    ends = []
     for name, label, color in (("top1", "top-1", ERROR), ("top5", "top-5", TOP5)):
         errors = [100 * (1 - line[name]) for line in validation]
         axes.plot(epochs, errors, color=color, marker="o", markersize=3, label=label)
-        axes.annotate(
-            f"{errors[-1]:.1f}%", (epochs[-1], errors[-1]), xytext=(5, 0), textcoords="offset points",
-            color=color, va="center", annotation_clip=False,
-        )  # fmt: skip
+        ends.append((errors[-1], color))
     axes.set_ylabel("validation error (% of the images)")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(axes.get_ylim()[1], *(1.12 * error for error, _ in ends)))  # both labels fit in
     axes.legend(frameon=False)
+    line = LINE * axes.get_ylim()[1]
+    lowest = 0.6 * line
+    for error, color in reversed(ends):  # from below: each label beside its point, but clear of the one before
+        height = max(error, lowest)
+        axes.annotate(
+            f"{error:.1f}%", (epochs[-1], height), xytext=(5, 0), textcoords="offset points",
+            color=color, va="center", fontsize=9,
+        )  # fmt: skip
+        lowest = height + line
 
 
 def _averaged(values: Sequence[float]) -> list[float]:

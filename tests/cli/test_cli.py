@@ -1,5 +1,7 @@
 """The command line: what it prints, and its exit status."""
 
+import os
+import shlex
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from alexnet_cuda import __version__, config
-from alexnet_cuda.cli import main
+from alexnet_cuda.cli import commands, main
 from alexnet_cuda.ops import backends
 
 
@@ -57,6 +59,41 @@ def test_a_backend_that_cannot_run_here_says_how_it_could(capsys):
 def test_info(capsys):
     assert main(["info"]) == 0
     assert capsys.readouterr().out.strip() == config.show()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["train"], "use smaller batches (--batch)"),
+        (["predict", "a.png", "--model", "a"], "use another device (--devices)"),
+        (["prepare", "a", "b"], "use fewer threads (--workers 1)"),
+        (["info"], "make room and try again"),
+    ],
+)
+def test_too_little_memory_is_one_line_with_an_option_that_there_is(arguments, advice, capsys, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    for command in commands.COMMANDS:
+        monkeypatch.setattr(command, "run", full)
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"alexnet-cuda: out of memory; {advice}\n"
+
+
+@pytest.mark.parametrize("start", ["-m alexnet_cuda --version", "-c 'from alexnet_cuda.cli import main; exit(main())'"])
+def test_an_interruption_while_the_commands_are_imported_is_no_traceback(start, tmp_path):
+    """A signal at that moment: something that the commands import, and nobody before them, sends it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.abc, os, signal, sys\n"
+        "class Finder(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'alexnet_cuda.cli.commands':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, *shlex.split(start)], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_module_and_version():

@@ -1,5 +1,6 @@
 """alexnet-cuda prepare: what it prints, and its exit status."""
 
+import os
 import re
 import resource
 import subprocess
@@ -12,6 +13,7 @@ from PIL import Image
 from alexnet_cuda import data
 from alexnet_cuda.cli import main
 from alexnet_cuda.cli import prepare as command
+from alexnet_cuda.data.prepare import Events, prepare
 
 
 @pytest.fixture
@@ -105,6 +107,40 @@ def test_mistakes_are_one_line_and_status_2(root, tmp_path, capsys, monkeypatch,
     assert run(*arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("alexnet-cuda: ") and message in error and error.count("\n") == 1
+
+
+def test_a_store_without_validation_images_that_can_be_read_is_refused(root, tmp_path, capsys):
+    for path in (root / "val").rglob("*.png"):
+        path.write_bytes(b"")
+    for _ in range(2):  # also when all that can be read has been prepared already
+        assert run(root, tmp_path / "out", "--size", 8, "--max-bad", 0.5) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(
+            "alexnet-cuda: none of the 4 validation images can be read; the first: val/cat/0.png: the"
+        )
+        assert "--val-fraction" in error and error.count("\n") == 1
+        assert not (tmp_path / "out" / "manifest.json").exists()
+    Image.new("RGB", (9, 9)).save(root / "val" / "dog" / "0.png")
+    assert run(root, tmp_path / "out", "--size", 8, "--max-bad", 0.5) == 0
+    assert len(data.open(tmp_path / "out").val) == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(root, tmp_path):
+    command = [sys.executable, "-m", "alexnet_cuda", "prepare", str(root), str(tmp_path / "out"), "--size", "8"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_reader_that_leaves_in_the_middle_is_not_taken_for_the_disk(root, tmp_path):
+    def gone(*_):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        prepare(root, tmp_path / "out", size=8, workers=1, events=Events(progress=gone))
 
 
 def test_a_full_disk_is_status_3(root, tmp_path, capsys):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,33 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_go_on(home, capsys
     assert errors[1].startswith("gone.png: cannot be read: No such file")
     assert errors[2] == "empty.png: the file is empty"
     assert errors[3] == "3 of 4 images could not be read"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_name_that_stdout_cannot_take_is_escaped(home, encoding):
+    name = os.fsdecode(b"\xff\xc3\xa9.png")
+    Path(name).write_bytes(Path("ant.png").read_bytes())
+    command = [sys.executable, "-m", "alexnet_cuda", "predict", name, "bee.png", "--model", "runs/new", "--top", "1"]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": f"{encoding}:strict",
+        "PYTHONUTF8": "0",
+    }  # fmt: skip
+    done = subprocess.run([os.fsencode(word) for word in command], capture_output=True, env=environment)
+    Path(name).unlink()
+    assert done.returncode == 0, done.stderr
+    shown = "\\udcff\u00e9.png" if encoding == "utf-8" else "\\udcff\\xe9.png"
+    assert done.stdout.decode(encoding).splitlines()[::2] == [shown, "bee.png"]
+
+
+def test_an_image_that_is_too_large_is_one_line(home, tmp_path, capsys, recwarn):
+    large = tmp_path / "large.png"
+    Image.new("1", (10_000, 9_000)).save(large)  # Pillow warns from 89 million pixels on
+    assert main(["predict", str(large), "--model", "runs/new"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{large}: 10000 x 9000 pixels, more than the limit of 89,478,485",
+        "1 of 1 images could not be read",
+    ]
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_without_a_run_one_has_to_be_trained_first(tmp_path, monkeypatch, capsys):

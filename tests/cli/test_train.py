@@ -190,6 +190,55 @@ def test_what_cannot_be_is_one_line_and_status_2(arguments, message, store, caps
     assert not Path("runs").exists()
 
 
+def header(shape: str) -> bytes:
+    """An .npy file of nothing but its beginning."""
+    text = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04 and nothing else", header("(5,)")[:40], header("(5,"), header("(1 << 70,)"), header(f"({1 << 70},)"),
+     header(f"({1 << 50},)"), header("(3,)"), b"", b"1 2 3"],
+    ids=range(9),
+)  # fmt: skip
+def test_a_subset_that_is_no_array_is_one_line(store, capsys, content):
+    Path("ids.npy").write_bytes(content)
+    with pytest.raises(SystemExit, match="2"):
+        train(store, "--subset", "ids.npy")
+    error = capsys.readouterr().err
+    assert "argument --subset: ids.npy is no .npy file of numbers; write it with numpy.save" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["train", "--batch", "0"], "alexnet-cuda train: argument --batch: got 0, wanted at least 1"),
+        (["train", "--lr", "nan"], "alexnet-cuda train: argument --lr: got nan, wanted a number above 0"),
+        (["train", "--unknown"], "alexnet-cuda: unrecognized arguments: --unknown"),
+        (["train", "--batch"], "alexnet-cuda train: argument --batch: expected one argument"),
+        ([], "alexnet-cuda: the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line_and_status_2(arguments, line, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert capsys.readouterr().err == f"{line} (--help says more)\n"
+
+
+def test_images_that_do_not_fit_or_are_no_store(capsys):
+    Path("nets.py").write_text("import tiny\nnet = tiny.net(channels=4)\n")
+    assert main(["train", "--net", "nets.py:net"]) == 2
+    error = capsys.readouterr().err
+    assert "net 'tiny' takes 4 channels, the embedded images have 1 or 3" in error and "--data STORE" in error
+    assert main(["train", "--data", "nets.py"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "alexnet-cuda: nets.py: a file, wanted the folder of a store; make one with: alexnet-cuda prepare SRC OUT\n"
+    )
+
+
 def test_an_unknown_preset_gets_the_list(store, capsys):
     assert main(["train", "--net", "alexnett"]) == 2
     error = capsys.readouterr().err

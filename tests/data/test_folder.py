@@ -107,6 +107,52 @@ def test_no_images_shows_the_tree_that_is_wanted(tmp_path):
     refused(write(tmp_path / "set.tar.gz", b"x"), "an archive; unpack it")
 
 
+def test_class_folders_without_train_are_the_training_set(tmp_path):
+    for path in ("b/2.png", "b/10.png", "a/z.png", "a/sub/y.png", "loose.png", "notes.txt"):
+        write(tmp_path / path, PNG)
+    write(tmp_path / "out" / "records" / "options.json", b'{"format": "alexnet_cuda store"}')
+    write(tmp_path / "out" / "lock", b"")
+    source = sources.read(tmp_path)
+    assert source.class_names == ("a", "b") and source.val is None
+    assert names(source.train) == ["a/sub/y.png", "a/z.png", "b/10.png", "b/2.png"]
+    assert source.train.labels.tolist() == [0, 0, 1, 1]
+    ignored, loose = source.remarks
+    assert ignored == f"ignored in {tmp_path}, by their names: 'notes.txt'"
+    assert loose == f"ignored in {tmp_path}, images outside the class folders: 'loose.png'"
+    np.testing.assert_array_equal(source.train.decode(1, Settings(40)).pixels, blocks(0))
+
+
+@pytest.mark.parametrize(
+    ("paths", "problem"),
+    [
+        (["0.png", "1.png"], "no folder 'train' in it"),
+        (["val/a/0.png", "a/0.png", "b/0.png"], "no folder 'train' in it"),
+        (["photos/a/0.png", "photos/b/0.png"], "no folder 'train' in it, and 'photos' alone is not enough for classes"),
+        (["Training/a/0.png", "test/a/0.png"], "no folder 'train' in it, but 'Training', 'test'"),
+        (["x/train/0.png", "y/0.png"], "no folder 'train' in it, and no images directly in 'x'"),
+        (["a/0.png", "b/0.png", "docs/x.txt"], "no folder 'train' in it, and no images directly in 'docs'"),
+    ],
+)
+def test_folders_that_are_no_classes(tmp_path, paths, problem):
+    for path in paths:
+        write(tmp_path / path, PNG)
+    refused(tmp_path, f"{tmp_path}: {problem}; expected {tmp_path}/train/<class>/<image> and ")
+
+
+def test_one_split_of_two_is_a_mistake(tmp_path):
+    root = tree(tmp_path)
+    for split in ("train", "val"):
+        refused(root / split, f"{root / split}: no folder 'train' in it; expected the folder above, {root}, which has")
+
+
+def test_a_prepared_store_is_no_source(tmp_path):
+    write(tmp_path / "manifest.json", b'{"format": "alexnet_cuda store"}')
+    refused(tmp_path, f"{tmp_path}: is a prepared store already; use it with train --data {tmp_path}")
+    root = tree(tmp_path / "images", train=1, val=1)
+    write(root / "manifest.json", b'{"icons": []}')  # of something else
+    assert sources.read(root).class_names == ("cat", "dog")
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_empty_classes_are_named(tmp_path, split):
     root = tree(tmp_path, train=1, val=1)
@@ -126,7 +172,7 @@ def test_classes_that_differ_are_listed(tmp_path):
 def test_no_validation_images(tmp_path):
     root = tree(tmp_path, train=10, val=0)
     source = sources.read(root)
-    assert source.val is None and "--val-fraction" in source.remarks[0]
+    assert source.val is None and source.remarks == ()
     split = hold_out(source, 0.2)
     assert names(split.val) == [f"val/{c}/0{i}.png".replace("val", "train") for c in ("cat", "dog") for i in (0, 5)]
     assert sorted(names(split.train) + names(split.val)) == names(source.train)

@@ -149,10 +149,47 @@ def test_idx_files_become_a_grey_store(tmp_path):
 
 def test_val_fraction(tmp_path):
     root = tree(tmp_path / "images", train=10, val=0)
-    made(root, tmp_path / "store", val_fraction=0.2)
+    assert not any("validation" in line for line in made(root, tmp_path / "store", val_fraction=0.2))
     store = data.open(tmp_path / "store")
     assert (len(store.train), len(store.val)) == (16, 4)
     assert store.val.source(0) == "train/cat/00.png"
+
+
+@pytest.mark.parametrize("kind", ["folders", "idx", "cifar"])
+def test_no_validation_images_are_told(tmp_path, kind):
+    root = tmp_path / "images"
+    if kind == "folders":
+        tree(root, train=10, val=0)
+    elif kind == "idx":
+        mnist(root, train=10)
+        for path in root.glob("t10k-*"):
+            path.unlink()
+    else:
+        write(root / "data_batch_1.bin", b"".join(bytes([i % 2]) + bytes(3072) for i in range(10)))
+    (note,) = (line for line in made(root, tmp_path / "store") if line.startswith("note: "))
+    assert note.startswith("note: no validation images") and "--val-fraction" in note
+    assert not any(line.startswith("note: ") for line in made(root, tmp_path / "split", val_fraction=0.2))
+    assert data.open(tmp_path / "split").val is not None
+
+
+def test_a_store_within_its_own_source_can_be_gone_on_with(tmp_path):
+    root = tree(tmp_path, train=10, val=0) / "train"
+    made(root, root / "store", val_fraction=0.2)
+    made(root, root / "store", val_fraction=0.2)
+    assert len(data.open(root / "store").train) == 16
+    with pytest.raises(sources.SourceError, match="is a prepared store already; use it with train --data"):
+        made(root / "store", tmp_path / "again")
+
+
+def test_small_images_of_arrays_are_told_of_as_those_of_folders(tmp_path):
+    mnist(tmp_path / "mnist")
+    assert prepare(tmp_path / "mnist", tmp_path / "own", size=28, channels=1).notes == {}
+    notes = prepare(tmp_path / "mnist", tmp_path / "large", size=29).notes
+    assert notes == {"enlarged (shorter side below 29)": (10, "train-images-idx3-ubyte#0")}
+    write(tmp_path / "cifar" / "data_batch_1.bin", b"".join(bytes([i % 2]) + bytes(3072) for i in range(4)))
+    assert prepare(tmp_path / "cifar", tmp_path / "same", size=32).notes == {}
+    notes = prepare(tmp_path / "cifar", tmp_path / "larger", size=36).notes
+    assert notes == {"enlarged (shorter side below 36)": (4, "data_batch_1.bin#0")}
 
 
 @pytest.mark.parametrize(

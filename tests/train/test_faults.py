@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -39,8 +40,8 @@ BAD = {
     r"'epochs': got -1, wanted at least 1": (ValueError, lambda: {"epochs": -1}),
     r"'seed': got -1, wanted at least 0": (ValueError, lambda: {"seed": -1}),
     r"'workers': got -2, wanted at least 0": (ValueError, lambda: {"workers": -2}),
-    r"lr: got nan": (ValueError, lambda: {"lr": float("nan")}),
-    r"lr: got -1": (ValueError, lambda: {"lr": -1.0}),
+    r"'lr': got nan": (ValueError, lambda: {"lr": float("nan")}),
+    r"'lr': got -1": (ValueError, lambda: {"lr": -1.0}),
     r"'checkpoint_every': got 0": (ValueError, lambda: {"checkpoint_every": 0}),
     r"'checkpoint_minutes': got 0": (ValueError, lambda: {"checkpoint_minutes": 0}),
     r"'keep': got 0": (ValueError, lambda: {"keep": 0}),
@@ -135,6 +136,45 @@ def test_before_the_first_checkpoint_there_is_other_advice(tmp_path):
         fit(tmp_path, lr=1e30)
 
 
+def overflowing() -> nn.Net:
+    """One layer, whose loss and gradients (1e12) stay finite whatever the weights are. In the second epoch's first
+    step the rate is 1e28, and the update no number."""
+    recipe = nn.Recipe(
+        batch=8, epochs=3, lr=1e-10, pixel_scale=1e10, store_size=10, schedule=nn.Steps((nn.Drop(1, 1e38),))
+    )
+    return nn.Net([nn.FullyConnected(4, init=nn.Normal(1e-13))], (3, 8, 8), name="tiny", recipe=recipe)
+
+
+def test_weights_that_are_not_finite_push_out_no_checkpoint(tmp_path):
+    with pytest.raises(train.TrainingError) as caught:
+        fit(tmp_path, overflowing(), checkpoint_every=1, keep=1)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(
+        "step 14, learning rate 1e+28: the update has left the range of numbers; first not finite"
+    )
+    last = tmp_path / "checkpoints/step-0000000013.safetensors"
+    assert f"parameter fc1.w; nothing is saved of it; the last checkpoint is {last};" in message
+    assert [path.name for path in checkpoint.saved(tmp_path / "checkpoints")] == [last.name]
+    assert checkpoint.load(last).step == 13
+
+
+def test_advice_names_no_checkpoint_that_is_damaged(tmp_path, monkeypatch):
+    original = checkpoint.save
+
+    def save(*arguments, **options):
+        path = original(*arguments, **options)
+        content = path.read_bytes()
+        path.write_bytes(content[:-9] if options["step"] == 13 else content)
+        return path
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with pytest.raises(train.TrainingError, match="the last checkpoint is .*/step-0000000012.safetensors;"):
+        fit(tmp_path / "a", exploding(), evaluate=False, checkpoint_every=3)
+    with pytest.raises(train.TrainingError, match=r"no checkpoint can be used; try a lower learning rate \(--lr 0"):
+        fit(tmp_path / "b", exploding(), evaluate=False)
+
+
 def test_a_validation_loss_that_is_not_finite_stops_too(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "_centre", lambda graph, batch: StepResult(float("nan"), (0, 0), 8))
     with pytest.raises(train.TrainingError, match="epoch 1: the loss on the validation images is nan"):
@@ -180,6 +220,23 @@ def test_a_disk_that_stays_full_is_an_error_at_the_end(tmp_path, monkeypatch):
     assert [checkpoint.load(path).step for path in checkpoint.saved(tmp_path / "checkpoints")] == [13]
     monkeypatch.undo()
     assert fit(tmp_path, resume="auto").outcome.epochs == 3  # only what was not saved is done again
+
+
+@pytest.mark.parametrize("step", [5, 13])  # within an epoch, and at its end
+def test_a_stop_that_the_disk_does_not_take_says_so(tmp_path, monkeypatch, capsys, step):
+    full_disk(monkeypatch, {0})
+    original = loop.Loop._step
+
+    def stepping(self, batch):
+        original(self, batch)
+        if self.state.step == step:
+            self.interrupts.request_stop(signal.SIGTERM)
+
+    monkeypatch.setattr(loop.Loop, "_step", stepping)
+    with pytest.raises(train.TrainingError, match="^stopped by SIGTERM; the state is not saved: .*No space left"):
+        fit(tmp_path)
+    assert capsys.readouterr().err == ""  # neither "saved" nor "training goes on"
+    assert checkpoint.saved(tmp_path / "checkpoints") == []
 
 
 # --- images that cannot be read any more

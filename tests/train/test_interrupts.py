@@ -46,7 +46,7 @@ def test_one_signal_stops_at_the_next_step(number, status):
     out, err = process.communicate(timeout=20)
     assert process.returncode == status
     assert out == f"saved\nstopped by {number.name}\n"
-    assert err == f"\n{number.name}: stopping after this step, which is saved; once more ends at once\n"
+    assert err == f"\n{number.name}: saving after this step, then stopping; once more ends at once\n"
 
 
 @pytest.mark.parametrize("first, second, status", [("SIGTERM", "SIGTERM", 143), ("SIGTERM", "SIGINT", 130)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import tiny
 
 from alexnet_cuda import nn, train
-from alexnet_cuda.train import checkpoint, metrics
+from alexnet_cuda.train import checkpoint, metrics, runs
 from alexnet_cuda.train.loop import Loop
 from alexnet_cuda.train.run_directory import RunDirectoryError
 
@@ -236,6 +237,50 @@ def test_auto_without_a_folder_is_the_newest_run_of_the_net(whole, tmp_path, mon
     fit(None, tiny.net(name="other"), epochs=1)
     assert fit(None, resume="auto", epochs=3).outcome.run == begun
     assert len(list(Path("runs").iterdir())) == 2
+
+
+def begun(run: Path, line: str, seconds: int) -> Path:
+    """A run that was killed before its first checkpoint, so many seconds from now."""
+    run.mkdir(parents=True)
+    (run / "metrics.jsonl").write_text(line)
+    when = time.time() + seconds
+    os.utime(run / "metrics.jsonl", (when, when))
+    return run
+
+
+def test_auto_takes_the_run_that_was_killed_before_its_first_checkpoint(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fit(None, epochs=1)
+    begun(Path("runs/tiny-of-another"), '{"kind": "run", "step": 0, "net": "tiny-of-another"}\n', 99)
+    killed = begun(Path("runs/first"), '{"kind": "run", "step": 0, "net": "tiny"}\n', 60)
+    assert fit(None, resume="auto", epochs=1).outcome.run == killed
+    assert "--resume auto: runs/first has no checkpoint yet; it begins anew\n" in capsys.readouterr().err
+    os.utime(killed / "metrics.jsonl", (1, 1))
+    for torn in ("", '{"kind": "run", "st', "[]\n", '{"net": 5}\n'):  # its name says what its metrics do not
+        shutil.rmtree("runs/tiny-20990101-000000", ignore_errors=True)
+        run = begun(Path("runs/tiny-20990101-000000"), torn, 70)
+        begun(Path(f"runs/tiny-two-{len(torn)}"), torn, 80)
+        assert runs.last_run_of("tiny") == run
+
+
+def test_auto_finds_a_run_of_any_name_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fit("runs/first", epochs=1)
+    assert fit(None, resume="auto").outcome.run == Path("runs/first")
+    assert "--resume auto: goes on with runs/first\nresumed from runs/first/checkpoints/" in capsys.readouterr().err
+    fit("here", resume="auto", epochs=1)
+    assert "--resume auto: no run in here yet; a new one begins\n" in capsys.readouterr().err
+    fit(None, tiny.net(name="other"), resume="auto", epochs=1)
+    assert "--resume auto: no run of net 'other' in runs/; a new one begins\n" in capsys.readouterr().err
+
+
+def test_a_net_whose_name_is_no_file_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = tiny.net(name="mine/v1 [a]")
+    run = fit(None, net, epochs=1).outcome.run
+    assert run.parent == Path("runs") and run.name.startswith("mine_v1__a_-")
+    (run / "metrics.jsonl").unlink()  # its name alone says what it is
+    assert runs.last_run_of(net.name) == run
 
 
 def test_auto_begins_where_there_is_nothing(whole, tmp_path):

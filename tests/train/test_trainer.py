@@ -236,6 +236,15 @@ def test_the_operations_of_a_net_are_those_it_calls(monkeypatch):
     assert called == set(hardware.operations(net))
 
 
+def test_a_users_own_layer_says_which_operations_it_calls():
+    class Mine(nn.ReLU):
+        operations = ("relu", "sigmoid_backward")
+
+    own = nn.Net([Mine(), nn.FullyConnected(4)], (3, 8, 8))
+    plain = nn.Net([nn.FullyConnected(4)], (3, 8, 8))
+    assert set(hardware.operations(own)) == {*hardware.operations(plain), "relu", "sigmoid_backward"}
+
+
 def test_the_best_device_is_one_that_has_every_kernel(monkeypatch):
     net = tiny.net()
     whole = SimpleNamespace(**dict.fromkeys(hardware.operations(net)))

@@ -54,6 +54,26 @@ def test_loss_and_error_over_the_epochs(tmp_path, drawn):
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # more than an empty frame
 
 
+@pytest.mark.parametrize(("top1", "top5"), [(0.998, 1.0), (0.5, 0.502), (0.0, 0.01), (1.0, 1.0)])
+def test_labels_of_the_last_values_are_inside_the_axes_and_apart(tmp_path, drawn, top1, top5):
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    for epoch in range(1, 21):
+        file.append("train", step=epoch, epoch=epoch + 0.5, loss=2.3 / epoch)
+        at = epoch / 20
+        file.append("validation", step=epoch, epoch=float(epoch), loss=1.0, top1=at * top1, top5=at * top5)
+    file.close()
+    learning_curve(tmp_path / "metrics.jsonl", tmp_path / "curve.png")
+    loss, error = drawn[0].axes
+    assert loss.get_xlim() == error.get_xlim() and loss.get_xlim()[1] > 20.5
+    frame = error.get_window_extent()
+    low, high = (text.get_window_extent() for text in reversed(error.texts))
+    if low.y0 > high.y0:
+        low, high = high, low
+    assert low.y1 <= high.y0 + 1
+    for box in (low, high):
+        assert frame.x0 < box.x0 and box.x1 <= frame.x1 and frame.y0 < box.y0 and box.y1 <= frame.y1
+
+
 def test_without_validation_there_is_one_panel(tmp_path, drawn):
     learning_curve(run(tmp_path / "metrics.jsonl", 2, 3, validation=False), tmp_path / "curve.png")
     assert len(drawn[0].axes) == 1 and drawn[0].get_suptitle() == "alexnet_mini"

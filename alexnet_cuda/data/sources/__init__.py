@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from ..manifest import MANIFEST, of_store
 from . import cifar, folder, idx
 from .base import Images, Settings, Source, SourceError, hold_out
 
@@ -22,6 +23,8 @@ def read(path: str | os.PathLike[str], val_labels: str | os.PathLike[str] | None
         raise SourceError(f"{root}: no such folder")
     if root.name.lower().endswith(ARCHIVES) and root.is_file():
         raise SourceError(f"{root}: an archive; unpack it and give the folder")
+    if of_store(root / MANIFEST):
+        raise SourceError(f"{root}: is a prepared store already; use it with train --data {root}")
     if cifar.python_version(root):
         raise SourceError(
             f"{root}: this is CIFAR's Python version, pickled files, which can run any program and are not read here;"

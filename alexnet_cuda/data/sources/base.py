@@ -100,7 +100,8 @@ class ArrayImages:
 
         pixels = self.images[index]
         image = Image.fromarray(pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-        return Decoded(fit(image, settings.size, settings.channels))
+        notes = (f"enlarged (shorter side below {settings.size})",) if min(image.size) < settings.size else ()
+        return Decoded(fit(image, settings.size, settings.channels), notes)
 
 
 @dataclass(frozen=True)

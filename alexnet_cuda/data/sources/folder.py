@@ -1,4 +1,7 @@
-"""Image folders: train/<class>/<image> and val/<class>/<image>; classes and files in the order of their names."""
+"""Image folders: train/<class>/<image> and val/<class>/<image>, or <class>/<image>, which is all for training.
+
+Classes and files are in the order of their names.
+"""
 
 import os
 import stat
@@ -10,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..decode import image_suffixes
+from ..manifest import of_store
 from .base import FileImages, Source, SourceError, alike, same_classes, some
 from .val_labels import read_labels
 
 NOT_CLASSES = {"__MACOSX"}
+SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def read(root: Path, val_labels: Path | None = None) -> Source:
@@ -21,12 +26,8 @@ def read(root: Path, val_labels: Path | None = None) -> Source:
 
     Raises SourceError.
     """
-    train = _Listing(root, "train")
+    train = _training(root)
     names = train.classes()
-    if not any(train.of_class(name) for name in names):
-        problem = "no images in its folder 'train'" if (root / "train").is_dir() else "no folder 'train' in it"
-        raise SourceError(f"{root}: {problem}; {expected(root)}")
-    _refuse_empty(train, names)
     remarks = _remarks(train, names)
     files = [(file, label) for label, name in enumerate(names) for file in train.of_class(name)]
     val_files = None
@@ -36,10 +37,6 @@ def read(root: Path, val_labels: Path | None = None) -> Source:
         remarks += _remarks(val, [] if val_labels else val.classes())
     elif val_labels:
         raise SourceError(f"--val-labels {val_labels}: there is no folder {root / 'val'}")
-    else:
-        remarks.append(
-            f"no folder {root / 'val'}: the store will have no validation images (--val-fraction sets some aside)"
-        )
     return Source(
         "image folders",
         tuple(names),
@@ -51,7 +48,47 @@ def read(root: Path, val_labels: Path | None = None) -> Source:
 
 def expected(root: Path) -> str:
     """The tree that is wanted, for messages."""
-    return f"expected {root}/train/<class>/<image> and {root}/val/<class>/<image>"
+    return f"expected {root}/train/<class>/<image> and {root}/val/<class>/<image>, or {root}/<class>/<image>"
+
+
+def _training(root: Path) -> "_Listing":
+    """The images in `root`/train, or in `root` itself if there is neither that nor `root`/val."""
+    split = "" if not (root / "train").is_dir() and not (root / "val").is_dir() else "train"
+    train = _Listing(root, split)
+    problem = None
+    if not split:
+        _refuse_one_split(root)
+        problem = _no_class_folders(train)
+    elif not any(train.of_class(name) for name in train.classes()):
+        problem = "no images in its folder 'train'" if (root / "train").is_dir() else "no folder 'train' in it"
+    if problem:
+        raise SourceError(f"{root}: {problem}; {expected(root)}")
+    _refuse_empty(train, train.classes())
+    return train
+
+
+def _refuse_one_split(root: Path) -> None:
+    place = root.resolve()
+    above = place.parent
+    if place.name in ("train", "val") and (above / "train").is_dir() and (above / "val").is_dir():
+        raise SourceError(
+            f"{root}: no folder 'train' in it; expected the folder above, {above}, which has train and val"
+        )
+
+
+def _no_class_folders(listing: "_Listing") -> str | None:
+    """Why the folders in a folder without `train` cannot be classes: it may be any folder, given by mistake."""
+    names = listing.classes()
+    if splits := [name for name in names if name.lower() in SPLIT_NAMES]:
+        return f"no folder 'train' in it, but {some(splits)}"
+    if not any(listing.of_class(name) for name in names):
+        return "no folder 'train' in it"
+    if len(names) == 1:
+        return f"no folder 'train' in it, and {names[0]!r} alone is not enough for classes"
+    deep = [name for name in names if all(file.path.count("/") > 1 for file in listing.of_class(name))]
+    if deep:
+        return f"no folder 'train' in it, and no images directly in {some(deep)}"
+    return None
 
 
 class _File(NamedTuple):
@@ -62,7 +99,7 @@ class _File(NamedTuple):
 
 @dataclass
 class _Listing:
-    """What is in one split's folder: `loose` image files, and those of each class."""
+    """What is in one split's folder ("" for the root): `loose` image files, and those of each class."""
 
     root: Path
     split: str
@@ -74,8 +111,10 @@ class _Listing:
         if not (self.root / self.split).is_dir():
             return
         for entry in self._entries(self.split):
-            path = f"{self.split}/{entry.name}"
+            path = os.path.join(self.split, entry.name)
             if self._is_folder(entry, follow=True):
+                if of_store(self.root / path / "records" / "options.json"):
+                    continue  # made from here, into here: it must not stop the run that goes on with it
                 if entry.name in NOT_CLASSES or not _printable(entry.name):
                     self.ignored.append(path)
                 else:
@@ -99,7 +138,7 @@ class _Listing:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             raise SourceError(f"{self.root / folder}: cannot be read: {error.strerror or error}") from None
-        self.ignored += [f"{folder}/{entry.name}" for entry in found if entry.name.startswith(".")]
+        self.ignored += [os.path.join(folder, entry.name) for entry in found if entry.name.startswith(".")]
         return [entry for entry in found if not entry.name.startswith(".")]
 
     def _walk(self, folder: str) -> list[_File]:
@@ -199,7 +238,8 @@ def _remarks(listing: _Listing, names: list[str]) -> list[str]:
     folder = listing.root / listing.split
     if listing.ignored:
         remarks.append(
-            f"ignored in {folder}, by their names: {some([os.path.relpath(p, listing.split) for p in listing.ignored])}"
+            f"ignored in {folder}, by their names:"
+            f" {some([os.path.relpath(path, listing.split or os.curdir) for path in listing.ignored])}"
         )
     if names and listing.loose:
         loose = [os.path.basename(file.path) for file in listing.loose]

@@ -1,0 +1,113 @@
+"""The programs behind make gpu-check, as far as they run without a GPU."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bench_ops
+import gpu_check
+import numpy as np
+import pytest
+import sanitized
+from cases import small
+from cases_in_memory import dropout_case
+from gpu_check_stages import STAGES, Check, Done, Outcome, Stage, sanitizer_result
+from timing import Host
+
+from alexnet_cuda import ops
+from alexnet_cuda.checks import OPERATIONS
+
+GPU_CHECK = Path(gpu_check.__file__)
+CASES = bench_ops.cases(small())
+
+
+@pytest.fixture(scope="module")
+def host():
+    return Host()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_operation_is_timed(case, host):
+    """And agrees with PyTorch's, where that is installed."""
+    row = bench_ops.run(case, host, repeats=2)
+    assert not row.problem
+    assert row.ours > 0 and row.floor_ms > 0
+    assert json.loads(json.dumps(row.as_json()))["name"] == case.name
+    assert case.name in str(row)
+
+
+def test_a_wrong_result_is_not_timed(host):
+    case = dropout_case((5, 4))
+    wrong = dataclasses.replace(case, expected=lambda a: 1.001 * case.expected(a))
+    assert bench_ops.run(wrong, host, repeats=2).problem.startswith("DIFFERS")
+
+
+@pytest.mark.parametrize("layer", small().layers, ids=lambda layer: layer.name)
+def test_floors_count_no_products_with_padding(layer):
+    fprop = next(case for case in CASES if case.name == f"{layer.name} fprop")
+    x, w = np.ones((*layer.x, small().images), np.float32), np.ones(layer.w, np.float32)
+    y = ops.conv2d(x, w, stride=layer.stride, pad=layer.pad, groups=layer.groups)
+    assert fprop.flops == 2 * y.sum(dtype=np.float64)
+
+
+def test_sanitizers_begin_with_a_case_of_every_operation():
+    first = sanitized.schedule("")[: len(OPERATIONS)]
+    assert {operation.name for operation, _ in first} == set(OPERATIONS)
+    done = list(sanitized.run_until(time.monotonic() + 60, first, np))
+    assert done == [operation.name for operation, _ in first]
+
+
+@pytest.mark.parametrize(
+    "output, status, passed, summary",
+    [
+        ("12 of 30 cases, 5 of 5 operations\n========= ERROR SUMMARY: 0 errors\n", 0, True, "0 errors (12 of 30"),
+        ("12 of 30 cases, 5 of 5 operations\n========= ERROR SUMMARY: 1 error\n", 9, False, "1 errors (12 of 30"),
+        (
+            "========= RACECHECK SUMMARY: 2 hazards displayed (1 error, 1 warning)\n",
+            9,
+            False,
+            "2 errors (exit status 9",
+        ),
+        ("conv2d, case 'x': E\n========= ERROR SUMMARY: 0 errors\n", 1, False, "0 errors (exit status 1"),
+        ("========= Error: Device not supported\n", 1, False, "Error: Device not supported"),
+        ("", None, False, "ended at its limit"),
+    ],
+)
+def test_what_a_sanitizer_says(output, status, passed, summary):
+    result = sanitizer_result(Done(status, output, 1.0))
+    assert result["passed"] is passed
+    assert result["summary"].startswith(summary)
+
+
+def test_a_stage_that_breaks_or_hangs_is_a_result(tmp_path):
+    check = Check(tmp_path / "log.txt", time.monotonic() + 60)
+
+    def hangs(check):
+        done = check.command([sys.executable, "-c", "import time; print('begun'); time.sleep(60)"])
+        return Outcome(done.status == 0, done.problem())
+
+    broken, _ = gpu_check.run(Stage("broken", lambda check: 1 / 0, 5), check)
+    assert broken == Outcome(False, "ZeroDivisionError: division by zero")
+    hanging, seconds = gpu_check.run(Stage("hanging", hangs, 2), check)
+    assert not hanging.passed and hanging.summary == "ended at its limit of 2 s: begun"
+    assert seconds < 20
+    assert "begun" in (tmp_path / "log.txt").read_text()
+
+
+def test_without_a_driver_every_stage_says_so(tmp_path):
+    (tmp_path / "bin").mkdir()
+    done = subprocess.run(
+        [sys.executable, GPU_CHECK, "--out", tmp_path], env={"PATH": str(tmp_path / "bin")}, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    (path,) = tmp_path.glob("no-gpu-*.json")
+    stages = json.loads(path.read_text())["stages"]
+    assert list(stages) == [stage.name for stage in STAGES]
+    assert {stage["summary"] for stage in stages.values()} == {
+        "not measured: no NVIDIA driver (nvidia-smi is not on the PATH)"
+    }
+    assert done.stdout.count("not measured") == 2 * len(STAGES)  # as it goes, and in the table
