@@ -78,12 +78,10 @@ class TestRegistry:
         with pytest.raises(ValueError, match=says), ops.backend(name):
             pass
 
-    def test_an_operation_without_a_kernel_is_named(self):
-        x = np.ones((1, 1, 1, 1), np.float32)
-        missing = [name for name in OPERATIONS if name not in EMULATED and hasattr(backends.load("cpu"), name)]
-        if "conv2d" not in missing:
-            pytest.skip("conv2d has a kernel by now")
+    def test_an_operation_without_a_kernel_is_named(self, monkeypatch):
+        monkeypatch.setattr(backends, "load", lambda name: object())
         says = "conv2d: backend 'emulated' has no kernel for it yet; use with ops.backend"
+        x = np.ones((1, 1, 1, 1), np.float32)
         with pytest.raises(NotImplementedError, match=says), ops.backend("emulated"):
             ops.conv2d(x, x)
 
