@@ -171,10 +171,9 @@ class Model:
         images = store.train if split == "train" else store.val
         if images is None:
             raise ValueError(f"no validation images in it ({store.description}); use the training images")
-        loader = Loader(
-            images, store, batch=LARGEST_BATCH, crop=self.net.input_shape[1], training=False, workers=workers
-        )
-        graph = self._graph(LARGEST_BATCH, gradient=False)
+        batch = min(LARGEST_BATCH, len(images))
+        loader = Loader(images, store, batch=batch, crop=self.net.input_shape[1], training=False, workers=workers)
+        graph = self._graph(batch, gradient=False)
 
         def after_batch(done: int) -> bool:
             on_batch(done, len(loader))

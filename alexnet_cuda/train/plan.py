@@ -92,10 +92,14 @@ def make_plan(
         what = "evaluation is switched off" if store.val is not None else f"the store has none ({store.description})"
         raise ValueError(
             f"net '{net.name}': its learning rate follows the validation error, but {what}; "
-            "use images with a validation split, or a recipe with another schedule"
+            "use images with a validation split and evaluate them, or a recipe with another schedule"
         )
     plan = Plan(net, store, seed, frozen, None if subset is None else np.asarray(subset), evaluate, workers)
-    plan.training(color=True)  # checks batch, workers and subset
+    images = plan.training(color=True).images  # checks batch, workers and subset
+    if batch is not None and net.recipe.batch > images:
+        raise ValueError(
+            f"batch: got {net.recipe.batch:,}, more than the {images:,} training images; use at most that many"
+        )
     return plan
 
 
@@ -107,7 +111,7 @@ def check_fit(net: Net, store: Store) -> None:
     if store.channels != C:
         raise ValueError(
             f"net '{net.name}' takes {C} channel(s), the images have {store.channels} ({store.description}); "
-            f"prepare them with {C}, or change the net's input_shape"
+            f"prepare them with --channels {C}, or change the net's input_shape"
         )
     if store.size < H:
         raise ValueError(
@@ -132,7 +136,7 @@ def differences(plan: Plan, meta: dict[str, Any]) -> list[str]:
     mine_recipe, other_recipe = mine.pop("recipe"), dict(other.pop("recipe"))
     mine.pop("source"), other.pop("source")
     if mine != other:
-        found.append(_net_difference(mine, other))
+        return [_net_difference(mine, other)]  # the recipes of two nets differ in everything
     for name, value in mine_recipe.items():
         old = other_recipe.get(name)
         if value != old and not (name == "epochs" and value >= old):

@@ -63,6 +63,7 @@ BAD = {
     r"both init_from and resume": (ValueError, lambda: {"init_from": "a", "resume": "b"}),
     r"nowhere: no such file or folder": (ValueError, lambda: {"init_from": "nowhere"}),
     r"never: no such file or folder": (ValueError, lambda: {"resume": "never"}),
+    r"batch: got 1,000, more than the 100 training images": (ValueError, lambda: {"batch": 1000}),
 }  # fmt: skip
 
 
