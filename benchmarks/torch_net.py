@@ -52,7 +52,7 @@ def _module(place) -> tnn.Module:
         case nn.MaxPool():
             return tnn.MaxPool2d(layer.size, layer.stride, layer.pad, ceil_mode=layer.ceil_mode)
         case nn.Dropout(inverted=True):
-            return tnn.Dropout(1 - layer.keep, inplace=True)
+            return tnn.Dropout(1 - layer.keep)
     raise NotImplementedError(f"no PyTorch form of {layer!r} here")
 
 
