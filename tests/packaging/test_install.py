@@ -167,7 +167,7 @@ def test_an_editable_installation_compiles_only_what_changed(environment, tmp_pa
 
     (folder,) = (source / "build").glob("cp*")
     (kernel,) = folder.rglob("relu.cu.o")
-    (emulator,) = folder.rglob("emulator.cpp.o")
+    (emulator,) = folder.rglob("scheduler.cpp.o")
     built = kernel.stat().st_mtime_ns, emulator.stat().st_mtime_ns
     text = source / "csrc" / "kernels" / "relu" / "relu.cu"
     text.write_text(text.read_text().replace("x <= 0.0f ? 0.0f : x", "x <= 0.0f ? -3.0f : x"))
