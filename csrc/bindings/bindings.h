@@ -13,7 +13,10 @@
 
 #include <array>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/common/check.h"
@@ -35,6 +38,19 @@ T* as_pointer(std::uintptr_t address, std::int64_t count, const char* name) {
 template <class T>
 T* as_optional_pointer(std::uintptr_t address, std::int64_t count, const char* name) {
   return address == 0 ? nullptr : as_pointer<T>(address, count, name);
+}
+
+// Calls f with the element type of that name: for_dtype(dtype, [&]<class T>(std::type_identity<T>) { ... }).
+// Throws std::invalid_argument for a type that no kernel is compiled for.
+template <class Function>
+void for_dtype(std::string_view dtype, Function&& f) {
+  if (dtype == "float32") {
+    f(std::type_identity<float>{});
+  } else if (dtype == "bfloat16") {
+    f(std::type_identity<simt::bf16>{});
+  } else {
+    throw std::invalid_argument("dtype: got " + std::string(dtype) + ", wanted float32 or bfloat16");
+  }
 }
 
 using Shape4 = std::array<std::int64_t, 4>;

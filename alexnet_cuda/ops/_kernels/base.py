@@ -26,6 +26,16 @@ class Base:
         self._require_float32(op, arrays[0])
         return [self._address(array) for array in arrays]
 
+    def _floats(self, op: str, *arrays: Array) -> tuple[list[int], str]:
+        """Addresses of arrays of one dtype and its name, for a kernel that takes float32 and bfloat16."""
+        dtype = arrays[0].dtype
+        if dtype not in (FLOAT32, BFLOAT16):
+            raise TypeError(
+                f"{op}: backend '{self._name}' computes in float32 and bfloat16, got {dtype.name}; use "
+                "x.astype('float32'), or the backend 'cpu' or 'reference' for float64"
+            )
+        return [self._address(array) for array in arrays], dtype.name
+
     def _require_float32(self, op: str, array: Array) -> None:
         if array.dtype == BFLOAT16:
             raise NotImplementedError(
