@@ -9,6 +9,9 @@ PYBIND11_MODULE(ALEXNET_MODULE, module) {
   alexnet::bind_conv(module);
   alexnet::bind_dropout(module);
   alexnet::bind_gemm(module);
+  alexnet::bind_hopper_conv(module);
+  alexnet::bind_hopper_gemm(module);
+  alexnet::bind_hopper_wgrad(module);
   alexnet::bind_lrn(module);
   alexnet::bind_pointwise(module);
   alexnet::bind_pool(module);

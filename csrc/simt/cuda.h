@@ -43,6 +43,18 @@ inline void check(cudaError_t status, const char* what) {
   throw Error(std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
 }
 
+// Of the current device.
+inline Gpu gpu() {
+  const auto attribute = [](cudaDeviceAttr which) {
+    int device = 0, value = 0;
+    check(cudaGetDevice(&device), "asking for the current device");
+    check(cudaDeviceGetAttribute(&value, which, device), "asking what the device has");
+    return value;
+  };
+  return {10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor),
+          attribute(cudaDevAttrMultiProcessorCount)};
+}
+
 using bf16 = __nv_bfloat16;
 
 #if defined(__CUDACC__)

@@ -14,10 +14,21 @@
 //   simt::barrier_sync<1>(128)              128 threads of the block meet at named barrier 1 (1 to 15)
 //   simt::barrier_arrive<1>(128)            the same without waiting
 //   SIMT_UNROLL                             before a loop, #pragma unroll
+//   simt::gpu()                             on the host: capability (90 for 9.0) and multiprocessors of the
+//                                           current device; launchers choose by them
 //   simt::bf16, to_float, to_bf16           bfloat16; to_bf16 rounds to nearest, ties to even
 //
 // Host files of the CUDA build that need no nvcc (the bindings) are compiled by g++ with SIMT_CUDA defined.
 #pragma once
+
+namespace simt {
+
+struct Gpu {
+  int capability;  // 10 * major + minor
+  int multiprocessors;
+};
+
+}  // namespace simt
 
 #if defined(__CUDACC__) || defined(SIMT_CUDA)
 #define SIMT_EMULATED 0

@@ -10,6 +10,7 @@
 #include "simt/emulator/bf16.h"
 #include "simt/emulator/intrinsics.h"
 #include "simt/emulator/runtime.h"
+#include "simt/emulator/settings.h"
 #include "simt/emulator/vocabulary.h"
 
 #if defined(__clang__)
@@ -45,6 +46,9 @@ struct StreamHere {
   StreamHere(const S& stream_, emulator::Site site_ = emulator::Site::current())
       : stream(stream_), site(site_) {}
 };
+
+// What launchers choose for: an H200, or what ALEXNET_EMULATOR_CAPABILITY says.
+inline Gpu gpu() { return {emulator::capability(), 132}; }
 
 namespace emulator {
 

@@ -14,10 +14,12 @@ namespace simt::emulator {
 namespace {
 
 constexpr const char* kScheduleVariable = "ALEXNET_EMULATOR_SCHEDULE";
+constexpr const char* kCapabilityVariable = "ALEXNET_EMULATOR_CAPABILITY";
 constexpr const char* kThreadsVariable = "ALEXNET_THREADS";
 
 std::mutex settings_mutex;
 std::optional<Schedule> chosen_schedule;
+std::optional<int> chosen_capability;
 std::optional<int> chosen_threads;
 
 template <class T>
@@ -61,6 +63,26 @@ Schedule schedule() {
 void set_schedule(std::optional<Schedule> schedule) {
   const std::lock_guard lock(settings_mutex);
   chosen_schedule = schedule;
+}
+
+int capability() {
+  {
+    const std::lock_guard lock(settings_mutex);
+    if (chosen_capability) return *chosen_capability;
+  }
+  const char* text = std::getenv(kCapabilityVariable);
+  if (text == nullptr) return 90;
+  const auto number = parse_number<int>(text);
+  if (!number || *number < 75) {
+    throw Error(std::string(kCapabilityVariable) + ": got '" + text +
+                "', wanted a compute capability times ten, such as 90, of at least 75");
+  }
+  return *number;
+}
+
+void set_capability(std::optional<int> capability) {
+  const std::lock_guard lock(settings_mutex);
+  chosen_capability = capability;
 }
 
 int cpu_threads() {

@@ -5,6 +5,7 @@
 // launch:
 //
 //   ALEXNET_EMULATOR_SCHEDULE=forward | reverse | random | random:SEED     (forward)
+//   ALEXNET_EMULATOR_CAPABILITY=90 | 80 | 75 ...      which kernels launchers choose (90, an H200)
 //   ALEXNET_THREADS=N                                                     (as many as CPUs may be used)
 #pragma once
 
@@ -27,6 +28,9 @@ Schedule parse_schedule(const std::string& text);     // "random:7"; throws simt
 
 int cpu_threads();
 void set_cpu_threads(std::optional<int> threads);
+
+int capability();  // 10 * major + minor
+void set_capability(std::optional<int> capability);
 
 // A small generator of uniform numbers (splitmix64): the same seed, the same numbers, everywhere.
 class Random {
