@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -239,12 +240,14 @@ def sanitizer_result(done: Done) -> dict[str, Any]:
     return {"passed": passed, "summary": f"{count} errors ({saw})", "errors": count, "first": first[:20]}
 
 
-def timings(check: Check) -> Outcome:
-    path = WORK / "timings.json"
+def timings(check: Check, precision: str, images: int, seconds: float) -> Outcome:
+    """Rows begin within so many seconds."""
+    path = WORK / f"timings-{precision}-{images}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     before = check.smi()
-    done = check.command([sys.executable, HERE / "bench_ops.py", "--seconds", "110", "--json", path])
+    what = ["--precision", precision, "--images", str(images), "--seconds", str(seconds)]
+    done = check.command([sys.executable, HERE / "bench_ops.py", *what, "--json", path])
     print(done.output, end="")
     data: dict[str, Any] = {"gpu_before": before, "gpu_after": check.smi()}
     if path.exists():
@@ -290,6 +293,8 @@ STAGES = (
     Stage("primitives", primitives, 60),
     Stage("tests", tests, 150),
     Stage("sanitizers", sanitizers, 120),
-    Stage("timings", timings, 150),
+    Stage("bf16, 128 images", partial(timings, precision="bf16", images=128, seconds=50), 70),
+    Stage("bf16, 1024 images", partial(timings, precision="bf16", images=1024, seconds=70), 90),
+    Stage("fp32, 128 images", partial(timings, precision="fp32", images=128, seconds=60), 80),
     Stage("training", training, 60),
 )
