@@ -200,6 +200,21 @@ def primitives(check: Check) -> Outcome:
     return Outcome(True, f"{wanted} primitives behave as on the emulator")
 
 
+def probes(check: Check) -> Outcome:
+    """The rates that the plan of the bf16 kernels assumes."""
+    if check.gpu["compute_cap"] != "9.0":
+        return Outcome(True, f"for compute capability 9.0 alone, not {check.gpu['compute_cap']}")
+    path = WORK / "probes.json"
+    WORK.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    done = check.command([sys.executable, HERE / "bench_probes.py", "--nvcc", tool_path("nvcc"), "--json", path])
+    print(done.output, end="")
+    if done.status != 0:
+        return Outcome(False, done.problem())
+    rates = json.loads(path.read_text(encoding="utf-8"))
+    return Outcome(True, f"{len(rates)} rates", {"rates": rates})
+
+
 def tests(check: Check) -> Outcome:
     # That one compiles primitives.cu once more, for the emulator too.
     left_out = "tests/emulator/test_primitives.py::test_primitives_on_a_gpu"
@@ -291,6 +306,7 @@ STAGES = (
     Stage("environment", environment, 20, needs_gpu=False),
     Stage("build", build, 240),
     Stage("primitives", primitives, 60),
+    Stage("probes", probes, 60),
     Stage("tests", tests, 150),
     Stage("sanitizers", sanitizers, 120),
     Stage("bf16, 128 images", partial(timings, precision="bf16", images=128, seconds=50), 70),

@@ -2,10 +2,9 @@
 //
 //   patch_boxes      TMA's rate of conv1's box {64 images, 11, 11, 3}: 363 rows of 128 bytes
 //   tile_boxes       of the stages of conv3's fprop, tiles of 128 filters x 256 images, as every block
-//   fetches
-//                    them without sharing: what the L2 hands out
+//                    fetches them without sharing: what the L2 hands out
 //   wgmma_*          of the tensor cores alone, operands in shared memory, by columns of a wgmma
-//   sum_partials     of the reduction after a split sum: fc6 at 128 images, four parts
+//   sum_partials     of the reduction after a split sum: 4096 x 128, four parts
 //
 // probes [small]: prints "name value unit" lines. One source for a GPU and for the emulator, where `small`
 // shows that it runs; numbers count on a GPU alone.
@@ -33,6 +32,8 @@ struct Ring {
   Mbarrier full[kStages], empty[kStages];
 };
 
+// One thread fetches a step's bytes into the next stage, another gives the stage back as soon as they are
+// there.
 template <class Load>
 __device__ void turn_ring(int steps, int bytes, Load load) {
   SIMT_DYN_SHARED(ring, Ring);
