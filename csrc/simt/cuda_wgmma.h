@@ -239,15 +239,18 @@ __device__ __forceinline__ void wgmma_commit() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
 
+__device__ __forceinline__ void touch(float& one) { asm volatile("" : "+f"(one)::"memory"); }
+
+template <int Size, int... Index>
+__device__ __forceinline__ void touch(float (&d)[Size], std::integer_sequence<int, Index...>) {
+  (touch(d[Index]), ...);
+}
+
 // The accumulators are named so that the compiler moves no reading of them to before the wait.
 template <int Groups, int... Sizes>
 __device__ __forceinline__ void wgmma_wait(float (&... d)[Sizes]) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Groups) : "memory");
-  const auto touch = [](auto& registers) {
-    SIMT_UNROLL
-    for (float& one : registers) asm volatile("" : "+f"(one)::"memory");
-  };
-  (touch(d), ...);
+  (touch(d, std::make_integer_sequence<int, Sizes>()), ...);
 }
 
 // tile: what tma_load or a kernel wrote to shared memory; leading, stride: bytes, see hopper.h.
