@@ -168,8 +168,8 @@ void Mbarriers::complete_copy(int index, std::uint32_t bytes, Site site) {
   Barrier& barrier = *barriers_[static_cast<std::size_t>(index)];
   barrier.bytes -= bytes;
   if (barrier.bytes < -static_cast<std::int64_t>(kMostCount)) {
-    throw Error("tma_load at " + where(site) + ": " + std::to_string(-barrier.bytes) +
-                " bytes came to " + name(barrier.address) + " that nobody has announced");
+    throw Error("tma_load at " + where(site) + ": " + std::to_string(-barrier.bytes) + " bytes came to " +
+                name(barrier.address) + " that nobody has announced");
   }
   settle(barrier, site);
 }

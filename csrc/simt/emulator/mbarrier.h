@@ -43,7 +43,7 @@ class Mbarriers {
     std::uint64_t phase = 0;    // how many have ended
     bool fenced = false;
     int initialiser = 0;
-    Site copy;                    // the latest
+    Site copy;                     // the latest
     std::uint64_t copy_phase = 0;  // 1 + the phase in which that was issued
     std::uint64_t seen_phase = 0;  // how many a thread has seen end
     std::vector<int> waiting;

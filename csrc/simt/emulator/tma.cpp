@@ -212,9 +212,10 @@ void BulkCopies::run_load(const Copy& copy) {
 void BulkCopies::read_source(Copy& copy) {
   const auto differs = std::mismatch(copy.data.begin(), copy.data.end(), copy.shared);
   if (differs.first == copy.data.end()) return;
-  throw Error("tma_store at " + where(copy.site) + ": its source, " + shared_.describe(differs.second) +
-              ", changed before tma_store_wait_read. All writes come before the barrier in front of the store, "
-              "and the next ones after the wait");
+  throw Error(
+      "tma_store at " + where(copy.site) + ": its source, " + shared_.describe(differs.second) +
+      ", changed before tma_store_wait_read. All writes come before the barrier in front of the store, "
+      "and the next ones after the wait");
 }
 
 void BulkCopies::write_target(const Copy& copy) {

@@ -25,7 +25,8 @@ void for_each_accumulator(std::size_t thread, std::size_t size, Visit visit) {
   for (std::size_t e = 0; e < size; ++e) visit(e, row + e / 2 % 2 * 8, column + e / 4 * 8 + e % 2);
 }
 
-// Read past AddressSanitizer: the variable may have gone out of scope, which is the caller's mistake to report.
+// Read past AddressSanitizer: the variable may have gone out of scope, which is the caller's mistake to
+// report.
 #if defined(__SANITIZE_ADDRESS__)
 __attribute__((no_sanitize("address"), noinline))
 #endif
@@ -38,8 +39,8 @@ bool same_registers(const std::uint32_t* registers, const std::array<std::uint32
 }  // namespace
 
 std::string Warpgroups::Multiplication::describe() const {
-  return "the wgmma at " + where(site) + ", which " + std::to_string(arrived) + " of 128 threads of warpgroup " +
-         std::to_string(warpgroup) + " have issued";
+  return "the wgmma at " + where(site) + ", which " + std::to_string(arrived) +
+         " of 128 threads of warpgroup " + std::to_string(warpgroup) + " have issued";
 }
 
 void Warpgroups::begin_block(RaceChecker* races) {
@@ -80,8 +81,8 @@ Warpgroups::Multiplication& Warpgroups::join(Warpgroup& group, ThreadState& thre
     made->site = site;
     const auto held = std::find_if(thread.loans.begin(), thread.loans.end(),
                                    [&](const Loan& loan) { return loan.d == operands.d; });
-    made->tile = held != thread.loans.end() ? held->tile
-                                            : new_tile(static_cast<std::size_t>(operands.size) * 2);
+    made->tile =
+        held != thread.loans.end() ? held->tile : new_tile(static_cast<std::size_t>(operands.size) * 2);
   }
   Multiplication& operation = *group.operations[index];
   const WgmmaOperands& first = operation.operands;
@@ -188,8 +189,7 @@ void Warpgroups::multiply(const Multiplication& operation) {
   alignas(64) thread_local float b[16 * 256];
   const WgmmaOperands& operands = operation.operands;
   const auto columns = static_cast<int>(operation.tile->columns);
-  const Operand in_b =
-      decode_operand(shared_, operands.b, operands.major_b, columns, "B", operation.site);
+  const Operand in_b = decode_operand(shared_, operands.b, operands.major_b, columns, "B", operation.site);
   read_operand(shared_, in_b, b);
   if (operands.a_registers == nullptr) {
     const Operand in_a = decode_operand(shared_, operands.a, operands.major_a, 64, "A", operation.site);

@@ -86,8 +86,8 @@ class Warpgroups {
 
   Warpgroup& warpgroup(int thread) { return *warpgroups_[static_cast<std::size_t>(thread) / kThreads]; }
   Multiplication& join(Warpgroup& group, ThreadState& thread, const WgmmaOperands& operands, Site site);
-  void lend(ThreadState& thread, Multiplication& operation, const WgmmaOperands& operands,
-            std::size_t number, Site site);
+  void lend(ThreadState& thread, Multiplication& operation, const WgmmaOperands& operands, std::size_t number,
+            Site site);
   void execute(Warpgroup& group, std::size_t count);
   void multiply(const Multiplication& operation);
   void take_back(ThreadState& thread, std::size_t done, float* const (&named)[8], Site site);
