@@ -58,7 +58,9 @@ def test_a_backend_that_cannot_run_here_says_how_it_could(capsys):
 
 def test_info(capsys):
     assert main(["info"]) == 0
-    assert capsys.readouterr().out.strip() == config.show()
+    *lines, precisions = capsys.readouterr().out.splitlines()
+    assert "\n".join(lines) == config.show()
+    assert precisions == "precisions        fp32, bf16 (alexnet-cuda train --precision)"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,15 @@ def test_too_little_memory_is_one_line_with_an_option_that_there_is(arguments, a
         monkeypatch.setattr(command, "run", full)
     assert main(arguments) == 2
     assert capsys.readouterr().err == f"alexnet-cuda: out of memory; {advice}\n"
+
+
+def test_a_kernel_that_is_not_there_is_one_line(capsys, monkeypatch):
+    def missing(_):
+        raise NotImplementedError("relu: backend 'emulated' has no kernel for it yet")
+
+    monkeypatch.setattr(commands.info, "run", missing)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == "alexnet-cuda: relu: backend 'emulated' has no kernel for it yet\n"
 
 
 @pytest.mark.parametrize("start", ["-m alexnet_cuda --version", "-c 'from alexnet_cuda.cli import main; exit(main())'"])
