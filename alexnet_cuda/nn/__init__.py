@@ -29,6 +29,7 @@ from .layers import (
 from .net import Net
 from .nodes import Rate, StepResult, Transfer
 from .placement import place
+from .precision import PRECISIONS, Precision
 from .presets import PRESETS, preset, with_classes
 from .recipe import Augmentation, Dexp, Drop, Plateau, Recipe, Schedule, Steps
 
@@ -53,9 +54,11 @@ __all__ = [
     "MaxPool",
     "Net",
     "Normal",
+    "PRECISIONS",
     "PRESETS",
     "Parameter",
     "Plateau",
+    "Precision",
     "Rate",
     "ReLU",
     "Recipe",

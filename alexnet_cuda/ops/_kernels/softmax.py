@@ -13,6 +13,11 @@ class Softmax(Status):
         out: tuple[Array, Array, Array],
     ) -> None:  # fmt: skip
         self._require_float32("softmax_cross_entropy", logits)
+        if out[2].dtype != logits.dtype:
+            raise NotImplementedError(
+                f"softmax_cross_entropy: backend '{self._name}' has no kernel yet that writes dlogits of "
+                f"{out[2].dtype.name} for logits of {logits.dtype.name}"
+            )
         scratch = self._scratch(self._module.loss_scratch_words(logits.shape[1]))
         try:
             self._module.softmax_cross_entropy(
