@@ -19,19 +19,22 @@ void check(const Matrix& shape) {
   require(shape[0] <= INT32_MAX && shape[1] <= INT32_MAX, "logits have a size of more than 2^31 - 1");
 }
 
-void run_softmax(std::uintptr_t logits, std::uintptr_t p, const Matrix& shape, Where where) {
+void run_softmax(std::uintptr_t logits, std::uintptr_t p, const Matrix& shape, std::string_view dtype,
+                 Where where) {
   check(shape);
-  const auto* logits_pointer = as_pointer<const float>(logits, shape[0] * shape[1], "logits");
-  auto* p_pointer = as_pointer<float>(p, shape[0] * shape[1], "p");
-  const Launch launch(where);
-  softmax_forward(logits_pointer, p_pointer, static_cast<int>(shape[0]), static_cast<int>(shape[1]),
-                  launch.stream());
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    const auto* logits_pointer = as_pointer<const T>(logits, shape[0] * shape[1], "logits");
+    auto* p_pointer = as_pointer<T>(p, shape[0] * shape[1], "p");
+    const Launch launch(where);
+    softmax_forward(logits_pointer, p_pointer, static_cast<int>(shape[0]), static_cast<int>(shape[1]),
+                    launch.stream());
+  });
 }
 
 void run_loss(std::uintptr_t logits, std::uintptr_t labels, std::uintptr_t loss, std::uintptr_t correct,
               std::uintptr_t dlogits, std::uintptr_t state, std::uintptr_t status, std::uintptr_t scratch,
               std::int64_t scratch_words, const Matrix& shape, const std::vector<std::int64_t>& topk,
-              Where where) {
+              std::string_view dtype, Where where) {
   check(shape);
   const std::int64_t count = shape[0] * shape[1];
   const auto images = static_cast<int>(shape[1]);
@@ -40,23 +43,26 @@ void run_loss(std::uintptr_t logits, std::uintptr_t labels, std::uintptr_t loss,
   require(scratch_words >= loss_scratch_words(images), "scratch has " + std::to_string(scratch_words) +
                                                            " words, wanted " +
                                                            std::to_string(loss_scratch_words(images)));
-  LossArguments arguments{};
-  arguments.logits = as_pointer<const float>(logits, count, "logits");
-  arguments.labels = as_pointer<const int>(labels, images, "labels");
-  arguments.classes = static_cast<int>(shape[0]);
-  arguments.images = images;
-  arguments.topk_count = static_cast<int>(topk.size());
-  // No rank is larger than the number of classes.
-  std::transform(topk.begin(), topk.end(), arguments.topk,
-                 [&](std::int64_t k) { return static_cast<int>(std::clamp<std::int64_t>(k, 0, shape[0])); });
-  arguments.loss = as_pointer<float>(loss, 1, "loss");
-  arguments.correct = as_pointer<int>(correct, arguments.topk_count, "correct");
-  arguments.dlogits = as_pointer<float>(dlogits, count, "dlogits");
-  arguments.state = as_optional_pointer<std::uint32_t>(state, kStateWords, "state");
-  arguments.status = as_optional_pointer<StatusWord>(status, kStatusWords, "status");
-  arguments.scratch = as_pointer<std::uint32_t>(scratch, scratch_words, "scratch");
-  const Launch launch(where);
-  softmax_cross_entropy(arguments, launch.stream());
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    LossArguments<T> arguments{};
+    arguments.logits = as_pointer<const T>(logits, count, "logits");
+    arguments.labels = as_pointer<const int>(labels, images, "labels");
+    arguments.classes = static_cast<int>(shape[0]);
+    arguments.images = images;
+    arguments.topk_count = static_cast<int>(topk.size());
+    // No rank is larger than the number of classes.
+    std::transform(topk.begin(), topk.end(), arguments.topk, [&](std::int64_t k) {
+      return static_cast<int>(std::clamp<std::int64_t>(k, 0, shape[0]));
+    });
+    arguments.loss = as_pointer<float>(loss, 1, "loss");
+    arguments.correct = as_pointer<int>(correct, arguments.topk_count, "correct");
+    arguments.dlogits = as_pointer<T>(dlogits, count, "dlogits");
+    arguments.state = as_optional_pointer<std::uint32_t>(state, kStateWords, "state");
+    arguments.status = as_optional_pointer<StatusWord>(status, kStatusWords, "status");
+    arguments.scratch = as_pointer<std::uint32_t>(scratch, scratch_words, "scratch");
+    const Launch launch(where);
+    softmax_cross_entropy(arguments, launch.stream());
+  });
 }
 
 std::string choose(const Matrix& shape) {
@@ -68,10 +74,10 @@ std::string choose(const Matrix& shape) {
 
 void bind_softmax(py::module_& module) {
   module.def("softmax_forward", &run_softmax, py::arg("logits"), py::arg("p"), py::arg("shape"),
-             py::arg("where"));
+             py::arg("dtype"), py::arg("where"));
   module.def("softmax_cross_entropy", &run_loss, py::arg("logits"), py::arg("labels"), py::arg("loss"),
              py::arg("correct"), py::arg("dlogits"), py::arg("state"), py::arg("status"), py::arg("scratch"),
-             py::arg("scratch_words"), py::arg("shape"), py::arg("topk"), py::arg("where"));
+             py::arg("scratch_words"), py::arg("shape"), py::arg("topk"), py::arg("dtype"), py::arg("where"));
   module.def("loss_scratch_words", &loss_scratch_words, py::arg("images"));
   module.def("choose_softmax", &choose, py::arg("shape"), "The launch, as text.");
   module.attr("STATUS_WORDS") = static_cast<int>(kStatusWords);
