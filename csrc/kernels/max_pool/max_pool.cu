@@ -12,8 +12,8 @@
 //
 // What limits it: memory. Per output 4 pixels of x come in (stride 2), and a value and 1 byte go out. What
 // overlapping windows share comes from the first-level cache. Instructions come close: a multiprocessor has
-// time for about 550 of them while the 84 bytes of a thread come and go (88 of bf16, which are as many again
-// to compare). That is why loads are unrolled: all nine of a 3 x 3 window are under way before the first is
+// time for about 550 of them while the 84 bytes of a thread come and go. (Eight bf16 are 88 bytes and take
+// about 650.) That is why loads are unrolled: all nine of a 3 x 3 window are under way before the first is
 // compared (1024 threads * 9 * 16 bytes = 147 KB a multiprocessor).
 //
 // NaN: `!(x <= best)` is true for a NaN x, and a NaN best stays. A pixel of -infinity is a pixel: the first

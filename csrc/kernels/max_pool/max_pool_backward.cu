@@ -7,10 +7,10 @@
 //
 //     pixel (2a + i, 2b + j) is position (i, j) of window (a, b), (i + 2, j) of window (a - 1, b), and so on
 //
-// What limits it: memory, and instructions as much, of which there is time for about 550 while a thread's
-// 20 bytes for each of four windows come, and its patch goes. That is why a thread takes a patch and not a
-// pixel, and all of its four windows are under way before the first is used (1024 threads * 4 * 20 bytes =
-// 82 KB a multiprocessor; of bf16, 24).
+// What limits it: memory, and instructions as much: a multiprocessor has time for about 550 of them while the
+// 84 bytes of a thread come and go. That is why a thread takes a patch and not a pixel, and all of the
+// patch's four windows are under way before the first is used (1024 threads * 4 * 20 bytes = 82 KB a
+// multiprocessor, of bf16 4 * 24).
 
 #include "kernels/common/launch_tiles.h"
 #include "kernels/common/pack.h"
