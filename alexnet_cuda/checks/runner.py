@@ -107,7 +107,7 @@ def check(
         known = {c.name for operation in chosen for c in operation.cases}
         _one_of("case", case, sorted(known))
     if dtype == "float64" and backend not in ("reference", "cpu"):
-        raise ValueError(f"check: backend {backend!r} computes in float32, got dtype 'float64'; use 'cpu' for that")
+        raise ValueError(f"check: backend {backend!r} has no kernels in float64; use backend 'cpu' for that")
     backends.load(backend)  # a backend this machine lacks is an error before the first case
 
     rows: list[Row] = []

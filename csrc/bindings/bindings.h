@@ -2,10 +2,11 @@
 // the business of alexnet_cuda/ops/arrays.py; here only what would crash the process is checked.
 //
 // One file for each family of operations. A function in it
-//   1. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
-//   2. makes a Launch, for as long as which the GIL is released and the right device is current;
-//   3. calls the launcher in csrc/kernels, which checks its contract and throws.
-// Its last argument is `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
+//   1. turns `dtype`, where arrays may be of several, into a type with for_dtype;
+//   2. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
+//   3. makes a Launch, for as long as which the GIL is released and the right device is current;
+//   4. calls the launcher in csrc/kernels, which checks its contract and throws.
+// Its last arguments are `dtype` and `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -51,6 +52,13 @@ void for_dtype(std::string_view dtype, Function&& f) {
   } else {
     throw std::invalid_argument("dtype: got " + std::string(dtype) + ", wanted float32 or bfloat16");
   }
+}
+
+// In bytes.
+inline std::size_t element_size(std::string_view dtype) {
+  std::size_t size = 0;
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) { size = sizeof(T); });
+  return size;
 }
 
 using Shape4 = std::array<std::int64_t, 4>;

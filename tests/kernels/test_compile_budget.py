@@ -32,7 +32,7 @@ BUDGETS = (
     Budget(r"conv_\w+_kernel<Tile<4, 2, 8, 8, 2>, float4>", 128, 20_000, "2 blocks of 256 threads at once"),
     Budget(r"conv_\w+_kernel<.*float4>", 170, 24_000, "384 threads at once, in blocks of 192, 128 or 64"),
     Budget(r"conv_\w+_kernel<.*float>", 255, 24_000, "the general path: single floats, 256 threads at once"),
-    Budget(r"lrn_(forward|backward)_kernel<4", 128, 0, "a ring of four images in registers"),
+    Budget(r"lrn_(forward|backward)_kernel<\w+, 4", 128, 0, "a ring of four images in registers"),
     Budget(r"lrn_within_\w+_kernel", 64, 9_000, "1024 threads at once"),
     Budget(r"max_pool_backward_kernel", 80, 0, "768 threads at once"),
     Budget(r".*", 64, 4_096, "1024 threads at once"),
