@@ -8,7 +8,7 @@
 they are trained; `placement` turns a net and devices into the schedule that `graph` runs.
 """
 
-from .devices import CudaDevice, Device, HostDevice, devices
+from .devices import CudaDevice, Device, EmulatedDevice, HostDevice, devices
 from .graph import Graph
 from .init import Constant, Glorot, He, Normal
 from .layer import Layer, Parameter
@@ -47,6 +47,7 @@ __all__ = [
     "Glorot",
     "Graph",
     "He",
+    "EmulatedDevice",
     "HostDevice",
     "LRN",
     "LRNWithinChannel",

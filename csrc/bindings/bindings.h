@@ -22,6 +22,9 @@
 
 #include "kernels/common/check.h"
 #include "simt/simt.h"
+#if SIMT_EMULATED
+#include "simt/host.h"
+#endif
 
 namespace alexnet {
 
@@ -82,8 +85,10 @@ using Where = std::pair<int, std::uintptr_t>;
 // it.
 class Launch {
  public:
-  explicit Launch([[maybe_unused]] const Where& where) : stream_(where.second) {
-#if !SIMT_EMULATED
+  explicit Launch(const Where& where) : stream_(where.second) {
+#if SIMT_EMULATED
+    simt::set_device(where.first);  // -1: none, and a kernel may touch any memory that no device owns
+#else
     // The CUDA runtime inside this module is not the one that CuPy calls. Both follow the driver's current
     // context, which the caller (the gate of ops/arrays.py) has made that of this device and will set back;
     // saying it again here costs next to nothing, and holds should this runtime remember another device of
@@ -103,6 +108,7 @@ void bind_augment(pybind11::module_& module);
 void bind_build_info(pybind11::module_& module);
 void bind_conv(pybind11::module_& module);
 void bind_dropout(pybind11::module_& module);
+void bind_emulated_device(pybind11::module_& module);  // adds nothing to _cuda
 void bind_gemm(pybind11::module_& module);
 void bind_hopper_conv(pybind11::module_& module);
 void bind_hopper_gemm(pybind11::module_& module);

@@ -29,7 +29,7 @@ def test_names_that_are_none(spec):
 def test_three_devices_and_mixed_ones():
     with pytest.raises(ValueError, match="one device, or two with a comma"):
         nn.devices("cpu,cpu,cpu")
-    with pytest.raises(ValueError, match="both on GPUs or both on the host"):
+    with pytest.raises(ValueError, match="two of a kind: GPUs, emulated devices, or NumPy"):
         nn.devices("cpu,cuda:0")
 
 
