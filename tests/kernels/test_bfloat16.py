@@ -6,9 +6,10 @@ bounds of the case tables, half a digit wider than the rounding itself, do not a
 
 import numpy as np
 import pytest
-from tables import drawn, kernel_parameters
+from tables import DTYPES, OPERATIONS, drawn, kernel_parameters
 
 from alexnet_cuda import ops
+from alexnet_cuda.checks.guard import Guarded, poison
 from alexnet_cuda.checks.table import KEPT
 from alexnet_cuda.ops.arrays import BFLOAT16, FLOAT32
 
@@ -49,3 +50,40 @@ def test_every_number_there_is(name):
     with ops.backend("emulated"):
         got, wide = (getattr(ops, name)(numbers.reshape(shape), **options) for numbers in (x, x.astype(FLOAT32)))
     assert_rounded_once(name, got, wide)
+
+
+# An operation and a case whose arrays are whole packs of 16 bytes, so that one at another address makes the difference.
+WHOLE_PACKS = [
+    ("relu", "256 elements"),
+    ("relu_backward", "256 elements"),
+    ("tanh", "256 elements"),
+    ("tanh_backward", "256 elements"),
+    ("scale", "256 elements"),
+    ("lrn", "batch of 32"),
+    ("lrn_backward", "batch of 32"),
+    ("max_pool", "batch of 32"),
+    ("max_pool_backward", "batch of 32"),
+    ("avg_pool", "batch of 32"),
+    ("avg_pool_backward", "batch of 32"),
+    ("dropout", "batch of 32"),
+]
+
+
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
+@pytest.mark.parametrize("name, case_name", WHOLE_PACKS)
+def test_one_array_alone_at_an_odd_address(name, case_name, dtype):
+    """It takes the general path, to the same bits. A wide load there faults, if only in the sanitizers' build."""
+    operation = OPERATIONS[name]
+    case = next(case for case in operation.cases if case.name == case_name)
+    kwargs = drawn(operation, case, "normal").cast(DTYPES[dtype])
+    arrays = {name: value for name, value in kwargs.items() if isinstance(value, np.ndarray)}
+    with ops.backend("emulated"):
+        want = operation.run(kwargs)
+        for odd in (*arrays, *operation.outputs):
+            given = {name: Guarded(value, int(name == odd)).array for name, value in arrays.items()}
+            out = tuple(
+                Guarded(poison(w.shape, w.dtype), int(output == odd)).array
+                for output, w in zip(operation.outputs, want, strict=True)
+            )
+            got = operation.run({**kwargs, **given, "out": out if len(out) > 1 else out[0]})
+            assert [g.tobytes() for g in got] == [w.tobytes() for w in want], odd

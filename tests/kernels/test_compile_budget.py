@@ -34,7 +34,6 @@ BUDGETS = (
     Budget(r"conv_\w+_kernel<.*float>", 255, 24_000, "the general path: single floats, 256 threads at once"),
     Budget(r"lrn_(forward|backward)_kernel<\w+, 4", 128, 0, "a ring of four images in registers"),
     Budget(r"lrn_within_\w+_kernel", 64, 9_000, "1024 threads at once"),
-    Budget(r"max_pool_backward_kernel", 80, 0, "768 threads at once"),
     Budget(r".*", 64, 4_096, "1024 threads at once"),
 )
 

@@ -23,7 +23,7 @@ import numpy as np
 from alexnet_cuda import _emulated
 x = np.array([-1.0, 0.0, 2.0, np.nan, 5.0], np.float32)
 y = np.full_like(x, 7)
-_emulated.relu_forward(x.ctypes.data, y.ctypes.data, x.size, (-1, 0))
+_emulated.relu_forward(x.ctypes.data, y.ctypes.data, x.size, "float32", (-1, 0))
 np.testing.assert_array_equal(y, [0, 0, 2, np.nan, 5])
 """
 MODULES = """

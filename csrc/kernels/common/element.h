@@ -1,5 +1,5 @@
 // The types that an array's elements may have: float, and bfloat16, the upper half of a float's bits, with
-// the same range and 8 significant digits instead of 24.
+// the same range and 8 significant bits instead of 24.
 //
 // Arithmetic is in float for both. What is loaded is widened, which is exact; what is stored is rounded,
 // once, to nearest, ties to even.

@@ -73,7 +73,8 @@ __device__ __forceinline__ void store(const Best<kWidth>& best, T* y, Position* 
 // arg [C, P, Q, N]; arg may be null. N is a multiple of kWidth, addresses are as in choose_max_pool.
 
 template <class T, int kWidth, class Position>
-__global__ void max_pool_forward_kernel(const T* x, T* y, Position* arg, Windows w, MapTiles tiles) {
+__global__ void __launch_bounds__(kThreads, 2)
+    max_pool_forward_kernel(const T* x, T* y, Position* arg, Windows w, MapTiles tiles) {
   MapPlace place;
   if (!locate(tiles, place)) return;
   const int top = place.row * w.stride_h - w.pad_h;
@@ -84,8 +85,10 @@ __global__ void max_pool_forward_kernel(const T* x, T* y, Position* arg, Windows
   Best<kWidth> best(rows.first * w.S + cols.first);
   for (int r = rows.first; r < rows.last; ++r) {
     const std::int64_t row = (std::int64_t{place.c} * w.H + top + r) * w.W + left;
-    for (int s = cols.first; s < cols.last; ++s)
-      best.offer(x_packs[(row + s) * tiles.packs + place.pack], r * w.S + s);
+    for (int s = cols.first; s < cols.last; ++s) {
+      const Pack<T, kWidth> pixel = x_packs[(row + s) * tiles.packs + place.pack];
+      best.offer(pixel, r * w.S + s);
+    }
   }
   store(best, y, arg,
         ((std::int64_t{place.c} * w.P + place.row) * w.Q + place.col) * tiles.packs + place.pack);

@@ -38,7 +38,8 @@ __device__ __forceinline__ void gather(Pack<float, kWidth>& sum, const Pack<T, k
 
 // Grid and block: those of `tiles`, which cover dx.
 template <class T, int kWidth, class Position>
-__global__ void max_pool_backward_kernel(const T* dy, const Position* arg, T* dx, Windows w, MapTiles tiles) {
+__global__ void __launch_bounds__(kThreads, 2)
+    max_pool_backward_kernel(const T* dy, const Position* arg, T* dx, Windows w, MapTiles tiles) {
   MapPlace place;
   if (!locate(tiles, place)) return;
   const Range p_range = windows_holding(place.row, w.R, w.stride_h, w.pad_h, w.P);
@@ -47,9 +48,10 @@ __global__ void max_pool_backward_kernel(const T* dy, const Position* arg, T* dx
   for (int p = p_range.first; p < p_range.last; ++p) {
     for (int q = q_range.first; q < q_range.last; ++q) {
       const std::int64_t at = ((std::int64_t{place.c} * w.P + p) * w.Q + q) * tiles.packs + place.pack;
-      gather(sum, reinterpret_cast<const Pack<T, kWidth>*>(dy)[at],
-             reinterpret_cast<const Pack<Position, kWidth>*>(arg)[at], w,
-             place.row + w.pad_h - p * w.stride_h, place.col + w.pad_w - q * w.stride_w);
+      const Pack<T, kWidth> gradient = reinterpret_cast<const Pack<T, kWidth>*>(dy)[at];
+      const Pack<Position, kWidth> maximum = reinterpret_cast<const Pack<Position, kWidth>*>(arg)[at];
+      gather(sum, gradient, maximum, w, place.row + w.pad_h - p * w.stride_h,
+             place.col + w.pad_w - q * w.stride_w);
     }
   }
   const std::int64_t at =

@@ -21,8 +21,8 @@
 // three elements, go one by one.
 //
 // Halving the bytes halves the time. So the same kernel also takes bfloat16 (bf16 for short), which is the
-// upper half of a float: as large and as small numbers, with 8 significant digits in place of 24, and eight
-// of them in 16 bytes. T below is either type. What a kernel computes, it computes in float: to_float(x) is x
+// upper half of a float: as large and as small numbers, with 8 significant bits in place of 24, and eight of
+// them in 16 bytes. T below is either type. What a kernel computes, it computes in float: to_float(x) is x
 // itself, or the float with the same upper half. The way back rounds, but not here, where what is written is
 // what was read, or 0.
 //
