@@ -67,7 +67,10 @@ class Layer:
         return shape
 
     def parameters(self, shape: Shape, towers: int) -> dict[str, Parameter]:
-        """Parameters by their short names, for an input of `shape` in `towers` parts that see their own only."""
+        """Parameters by their short names, for an input of `shape` in `towers` parts that see their own only.
+
+        What is called b is added to sums, and is float32 where the others are bfloat16.
+        """
         return {}
 
     def multiply_adds(self, shape: Shape, towers: int) -> int:

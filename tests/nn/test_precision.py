@@ -230,12 +230,12 @@ def test_the_memory_table(count):
 STEPS, IMAGES = 12, 16
 
 
-def losses_of_alexnet_mini(precision, devices):
+def losses_of_alexnet_mini(precision, devices, steps=STEPS):
     net, store = nn.preset("alexnet_mini"), data.sample()
     graph = nn.place(net, nn.devices(devices), IMAGES, mean=store.mean_image, precision=precision)
     graph.set_weights(net.initial(0))
     losses = []
-    for step in range(STEPS):
+    for step in range(steps):
         ids = np.arange(IMAGES) + step * IMAGES
         offsets = np.full((IMAGES, 2), step % 5, np.int32)
         graph.feed(store.train.take(ids), store.train.labels[ids], offsets, (ids % 2).astype(np.uint8))
