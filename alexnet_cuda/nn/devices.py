@@ -228,9 +228,9 @@ def devices(spec: str) -> list[Device]:
     """Devices by name: "cpu", "cuda:1", or two of a kind with a comma: "cuda:0,cuda:1", "emulated:0,emulated:1".
 
     The same name may come twice. "cpu" and "reference" are NumPy's two backends; "emulated:0" and "emulated:1" run the
-    CUDA kernels on the CPU, each in memory of its own and when somebody waits for it, in an order that
-    ALEXNET_EMULATOR_SCHEDULE names; a number may be left out. Raises ValueError for a name that is none, and DeviceError
-    for a GPU that is not there.
+    CUDA kernels on the CPU, each in memory of its own, when somebody waits for them, in an order that
+    ALEXNET_EMULATOR_SCHEDULE names. Two of a kind only; numbers may be left out. Raises ValueError for a name that is
+    none, and DeviceError for a GPU that is not there.
     """
     names = [name.strip() for name in spec.split(",")]
     if not 1 <= len(names) <= 2:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import functools
 import math
 import sys
 from collections.abc import Iterator
@@ -161,7 +160,6 @@ def _name_of(array: np.ndarray) -> str:
     return _name(array.dtype, array.shape)
 
 
-@functools.cache
 def _module() -> Any:
     module, problem = config.load("_emulated")
     if module is None:
