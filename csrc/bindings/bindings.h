@@ -53,6 +53,13 @@ void for_dtype(std::string_view dtype, Function&& f) {
   }
 }
 
+// In bytes.
+inline std::size_t element_size(std::string_view dtype) {
+  std::size_t size = 0;
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) { size = sizeof(T); });
+  return size;
+}
+
 using Shape4 = std::array<std::int64_t, 4>;
 using Pair = std::array<int, 2>;  // (vertical, horizontal)
 
