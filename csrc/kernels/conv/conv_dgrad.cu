@@ -24,6 +24,8 @@
 //
 // The mask relu_y is read in the epilogue, once for each dx. What limits it: the multiply-adds.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/lanes.h"

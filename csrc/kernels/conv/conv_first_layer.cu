@@ -13,6 +13,8 @@
 //
 // What limits it: the multiply-adds, as there; a step has 20 instructions more, for the table and the edges.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/fprop.h"

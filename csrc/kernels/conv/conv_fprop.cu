@@ -24,6 +24,8 @@
 // What limits it: the multiply-adds. Everything else, about 80 instructions in 600, is for the loads and the
 // walk.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/fprop.h"

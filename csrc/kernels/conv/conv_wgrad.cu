@@ -25,6 +25,7 @@
 // What limits it: the multiply-adds, and for small layers that last addition.
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"

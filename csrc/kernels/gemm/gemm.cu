@@ -18,8 +18,8 @@
 // and writes it to a matrix of its own in the workspace. A second kernel adds those matrices in a fixed
 // order, which atomic additions would not keep: the same bits come out every time.
 //
-// bfloat16 is read element by element: its fast products are those of tensor cores, and these kernels take
-// the shapes and GPUs that have none.
+// bfloat16 is read element by element and has the narrow tile alone: its fast products are those of tensor
+// cores, and these kernels take the shapes and GPUs that have none.
 //
 // What limits it: the multiply-adds for tiles of 128 x 128. With few images (N <= 32) the weights are read
 // once for few products, and memory is the limit; a narrow tile then wastes less on columns that do not
@@ -184,12 +184,13 @@ Kernel<float, float> kernel_of_floats(const GemmShape& shape, const GemmConfig& 
                        : gemm_kernel<T, Read::kAlongK, Read::kAlongI, float, float>;
 }
 
-template <class T, class Element, class Result>
+template <class Element, class Result>
 Kernel<Element, Result> kernel_for(const GemmShape& shape, const GemmConfig& config) {
   if constexpr (std::is_same_v<Element, float>) {
-    return kernel_of_floats<T>(shape, config);
+    const bool narrow = config.tile_columns == Narrow::kColumns;
+    return narrow ? kernel_of_floats<Narrow>(shape, config) : kernel_of_floats<Wide>(shape, config);
   } else {
-    return gemm_kernel<T, Read::kAny, Read::kAny, Element, Result>;
+    return gemm_kernel<Narrow, Read::kAny, Read::kAny, Element, Result>;
   }
 }
 
@@ -211,9 +212,7 @@ void launch_product(const Element* a, const Element* b, Result* c, const GemmSha
   g.aligned = is_aligned(c, 4 * sizeof(Result)) && shape.N % 4 == 0;
   g.epilogue = epilogue;
 
-  const auto kernel = config.tile_columns == Narrow::kColumns
-                          ? kernel_for<Narrow, Element, Result>(shape, config)
-                          : kernel_for<Wide, Element, Result>(shape, config);
+  const auto kernel = kernel_for<Element, Result>(shape, config);
   const dim3 grid(ceil_div(shape.N, config.tile_columns), ceil_div(shape.M, config.tile_rows), config.splits);
   simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
 }
@@ -221,12 +220,12 @@ void launch_product(const Element* a, const Element* b, Result* c, const GemmSha
 }  // namespace
 
 GemmConfig choose_gemm(const GemmShape& shape, std::size_t element_size, bool aligned_a, bool aligned_b) {
-  const bool narrow = shape.N <= Narrow::kColumns;
+  const bool floats = element_size == sizeof(float);
+  const bool narrow = !floats || shape.N <= Narrow::kColumns;
   GemmConfig config{};
   config.tile_rows = narrow ? Narrow::kRows : Wide::kRows;
   config.tile_columns = narrow ? Narrow::kColumns : Wide::kColumns;
   config.threads = narrow ? Narrow::kThreads : Wide::kThreads;
-  const bool floats = element_size == sizeof(float);
   config.quads_of_a = floats && aligned_a && (shape.trans_a ? shape.M : shape.K) % 4 == 0;
   config.quads_of_b = floats && aligned_b && (shape.trans_b ? shape.K : shape.N) % 4 == 0;
   config.element_size = element_size;
