@@ -168,7 +168,7 @@ def environment(check: Check) -> Outcome:
 
 
 def build(check: Check) -> Outcome:
-    """For this GPU alone, which takes a quarter of the time of all."""
+    """For this GPU alone, which takes a third of the time of all."""
     capability = check.gpu["compute_cap"]
     # The instructions that only Hopper has are in 90a.
     architecture = "90a-real" if capability == "9.0" else f"{capability.replace('.', '')}-real"

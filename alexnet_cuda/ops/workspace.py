@@ -10,9 +10,9 @@ from ..errors import DeviceError
 from . import backends
 from ._kernels.conv import bias_grad_workspace_bytes, wgrad_workspace_bytes
 from ._kernels.gemm import gemm_workspace_bytes
-from .arrays import FLOAT32
+from .arrays import BFLOAT16, FLOAT32
 
-# Of a compiled module and the shapes of an operation's array arguments and result.
+# Of a compiled module, the shapes of an operation's array arguments and result, and the dtype of the arguments.
 SPLIT_REDUCTIONS: dict[str, Callable[..., int]] = {
     "bias_grad": bias_grad_workspace_bytes,
     "conv2d_wgrad": wgrad_workspace_bytes,
@@ -29,7 +29,7 @@ def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | st
 
     An operation without `workspace=` allocates one for itself, so this is for callers that must not allocate: while a
     CUDA graph is captured, say. Raises ValueError for an unknown op or backend and for shapes that no call could have,
-    NotImplementedError where the backend has no kernel of that dtype yet.
+    TypeError for a dtype that the backend does not compute in.
     """
     if op not in SPLIT_REDUCTIONS:
         raise ValueError(f"workspace_bytes: got {op!r}, wanted one of {', '.join(SPLIT_REDUCTIONS)}")
@@ -37,12 +37,13 @@ def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | st
         raise ValueError(f"workspace_bytes: got backend {backend!r}, wanted one of {', '.join(backends.BACKENDS)}")
     if backend in ("reference", "cpu"):
         return 0
-    if np.dtype(dtype) != FLOAT32:
-        raise NotImplementedError(f"{op}: backend '{backend}' has no {np.dtype(dtype).name} kernel for it yet")
+    if np.dtype(dtype) not in (FLOAT32, BFLOAT16):
+        name = np.dtype(dtype).name
+        raise TypeError(f"workspace_bytes: backend '{backend}' computes in float32 and bfloat16, got {name}")
     wanted = {"bias_grad": 2}.get(op, 3)
     if len(shapes) != wanted:
         raise ValueError(f"workspace_bytes: got {len(shapes)} shapes for {op}, wanted {wanted}, the result's last")
-    return SPLIT_REDUCTIONS[op](_any_module(), *(tuple(shape) for shape in shapes))
+    return SPLIT_REDUCTIONS[op](_any_module(), *(tuple(shape) for shape in shapes), np.dtype(dtype).name)
 
 
 def _any_module() -> Any:

@@ -25,13 +25,13 @@ class Budget:
 
 
 BUDGETS = (
-    Budget(r"gemm_kernel<.*\(Read\)2, .*\(Read\)2>", 168, 20_000, "any matrix: one block of 256 threads at once"),
+    Budget(r"gemm_kernel<.*\(Read\)2, .*\(Read\)2, ", 168, 20_000, "any matrix: one block of 256 threads at once"),
     Budget(r"gemm_kernel<Tile<4, 2,", 128, 20_000, "2 blocks of 256 threads at once"),
     Budget(r"gemm_kernel<Tile<4, 1,", 128, 12_000, "4 blocks of 128 threads at once"),
-    Budget(r"conv_wgrad_kernel<Tile<4, 2, 8, 8, 2>, float4>", 128, 20_000, "as below; on Turing, 16 bytes", stack=16),
-    Budget(r"conv_\w+_kernel<Tile<4, 2, 8, 8, 2>, float4>", 128, 20_000, "2 blocks of 256 threads at once"),
-    Budget(r"conv_\w+_kernel<.*float4>", 170, 24_000, "384 threads at once, in blocks of 192, 128 or 64"),
-    Budget(r"conv_\w+_kernel<.*float>", 255, 24_000, "the general path: single floats, 256 threads at once"),
+    Budget(r"conv_wgrad_kernel<Tile<4, 2, 8, 8, 2>, float, 4>", 128, 20_000, "as below; on Turing, 16 bytes", stack=16),
+    Budget(r"conv_\w+_kernel<Tile<4, 2, 8, 8, 2>, float, 4>", 128, 20_000, "2 blocks of 256 threads at once"),
+    Budget(r"conv_\w+_kernel<.*, 4>", 170, 24_000, "384 threads at once, in blocks of 192, 128 or 64"),
+    Budget(r"conv_\w+_kernel<.*, 1>", 255, 24_000, "the general path: single elements, 256 threads at once"),
     Budget(r"lrn_(forward|backward)_kernel<\w+, 4", 128, 0, "a ring of four images in registers"),
     Budget(r"lrn_within_\w+_kernel", 64, 9_000, "1024 threads at once"),
     Budget(r".*", 64, 4_096, "1024 threads at once"),
