@@ -51,6 +51,7 @@ BulkCopies::Copy BulkCopies::begin(const TensorMap& map, const void* shared, con
   copy.shared = static_cast<unsigned char*>(const_cast<void*>(shared));
   copy.thread = scheduler_.current();
   copy.site = site;
+  if (races_ != nullptr) copy.known = races_->issue(copy.thread);
   return copy;
 }
 
@@ -99,6 +100,13 @@ void BulkCopies::wait(int groups, StoreWait until) {
       advance_store(i);
     }
   }
+  if (races_ == nullptr) return;
+  std::erase_if(thread.done, [&](const Done& step) {
+    if (step.group >= done || (until == StoreWait::read && step.kind == EngineKind::store_write))
+      return false;
+    races_->learn(self, step.kind, self, step.time);
+    return true;
+  });
 }
 
 // The running thread ends: shared memory may go any time.
@@ -188,7 +196,20 @@ void copy_piece(unsigned char* to, const unsigned char* from, std::uint32_t byte
 
 }  // namespace
 
+EngineWork BulkCopies::begin_work(const Copy& copy, EngineKind kind) {
+  if (races_ == nullptr) return {};
+  if (kind == EngineKind::load) {
+    return races_->begin_work(kind, copy.barrier, copy.known, "the tma_load of thread ", copy.thread,
+                              copy.site);
+  }
+  const EngineWork work =
+      races_->begin_work(kind, copy.thread, copy.known, "the tma_store of thread ", copy.thread, copy.site);
+  threads_[static_cast<std::size_t>(copy.thread)].done.push_back({kind, copy.group, work.time});
+  return work;
+}
+
 void BulkCopies::run_load(const Copy& copy) {
+  const EngineWork work = begin_work(copy, EngineKind::load);
   const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
   const std::uint32_t rows = box_rows(copy.map);
   std::vector<unsigned char> line(box_count(copy.map, 0) * copy.map.element_bytes);
@@ -198,18 +219,37 @@ void BulkCopies::run_load(const Copy& copy) {
     if (row.inside > 0) {
       check_global(copy, row);
       std::memcpy(line.data() + row.skip, row.global, row.inside);
+      if (races_ != nullptr) races_->engine_access(work, row.global, row.inside, AccessKind::read);
     }
     for_each_piece(copy.map, start, row.offset, row.offset + row.bytes,
                    [&](std::uint32_t to, std::uint32_t from, std::uint32_t bytes) {
                      copy_piece(copy.shared + to, line.data() + (from - row.offset), bytes);
+                     if (races_ == nullptr) return;
+                     races_->engine_access(work, copy.shared + to, bytes, AccessKind::write);
                    });
   }
-  mbarriers_.complete_copy(copy.barrier, box_bytes(copy.map), copy.site);
+  mbarriers_.complete_copy(copy.barrier, box_bytes(copy.map), &work, copy.site);
+}
+
+// Only what goes to the tensor need have been written.
+void BulkCopies::report_source(const Copy& copy) {
+  const EngineWork work = begin_work(copy, EngineKind::store_read);
+  const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
+  const std::uint32_t rows = box_rows(copy.map);
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    const BoxRow row = box_row(copy.map, copy.at.data(), i);
+    const std::uint32_t begin = row.offset + row.skip;
+    for_each_piece(copy.map, start, begin, begin + row.inside,
+                   [&](std::uint32_t from, std::uint32_t, std::uint32_t bytes) {
+                     races_->engine_access(work, copy.shared + from, bytes, AccessKind::read);
+                   });
+  }
 }
 
 // The source must still be what it was when the copy was issued: what the engine reads is a matter of luck
 // otherwise.
-void BulkCopies::read_source(Copy& copy) {
+void BulkCopies::read_source(const Copy& copy) {
+  if (races_ != nullptr) report_source(copy);
   const auto differs = std::mismatch(copy.data.begin(), copy.data.end(), copy.shared);
   if (differs.first == copy.data.end()) return;
   throw Error(
@@ -219,12 +259,14 @@ void BulkCopies::read_source(Copy& copy) {
 }
 
 void BulkCopies::write_target(const Copy& copy) {
+  const EngineWork work = begin_work(copy, EngineKind::store_write);
   const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
   const std::uint32_t rows = box_rows(copy.map);
   for (std::uint32_t i = 0; i < rows; ++i) {
     const BoxRow row = box_row(copy.map, copy.at.data(), i);
     if (row.inside == 0) continue;
     check_global(copy, row);
+    if (races_ != nullptr) races_->engine_access(work, row.global, row.inside, AccessKind::write);
     for_each_piece(copy.map, start, row.offset + row.skip, row.offset + row.skip + row.inside,
                    [&](std::uint32_t from, std::uint32_t at, std::uint32_t bytes) {
                      copy_piece(row.global + (at - row.offset - row.skip), copy.data.data() + from, bytes);
