@@ -19,7 +19,9 @@ void BulkCopies::begin_block(RaceChecker* races, int device) {
 }
 
 void BulkCopies::end_block() {
-  while (!stores_.empty()) advance_store(0);
+  for (Copy& copy : stores_) {
+    while (copy.step != Step::written) advance_store(copy);
+  }
 }
 
 // ---- Issuing
@@ -75,8 +77,8 @@ void BulkCopies::store(const TensorMap& map, const void* from, const int* at, in
   thread.latest = site;
   stores_.push_back(std::move(copy));
   if (scheduler_.order() == Order::reverse) {
-    advance_store(stores_.size() - 1);
-    advance_store(stores_.size() - 1);
+    advance_store(stores_.back());
+    advance_store(stores_.back());
   }
 }
 
@@ -91,15 +93,14 @@ void BulkCopies::wait(int groups, StoreWait until) {
   ThreadState& thread = threads_[static_cast<std::size_t>(self)];
   const int done = thread.committed - groups;
   thread.read = std::max(thread.read, done);
-  for (std::size_t i = 0; i < stores_.size();) {
-    Copy& copy = stores_[i];
-    const bool ours = copy.thread == self && copy.group < done;
-    if (!ours || (until == StoreWait::read && copy.step == Step::read)) {
-      ++i;
-    } else {
-      advance_store(i);
-    }
+  for (Copy& copy : stores_) {
+    if (copy.thread != self || copy.group >= done) continue;
+    if (copy.step == Step::issued) advance_store(copy);
+    if (!copy.read_awaited) check_source(copy);
+    copy.read_awaited = true;
+    if (until == StoreWait::written && copy.step == Step::read) advance_store(copy);
   }
+  forget_done_stores();
   if (races_ == nullptr) return;
   std::erase_if(thread.done, [&](const Done& step) {
     if (step.group >= done || (until == StoreWait::read && step.kind == EngineKind::store_write))
@@ -122,26 +123,36 @@ void BulkCopies::ended() {
 // ---- Doing
 
 bool BulkCopies::advance(Random* random) {
-  const std::size_t count = loads_.size() + stores_.size();
+  std::vector<Copy*> stores;
+  for (Copy& copy : stores_) {
+    if (copy.step != Step::written) stores.push_back(&copy);
+  }
+  const std::size_t count = loads_.size() + stores.size();
   if (count == 0) return false;
   const std::size_t chosen = random == nullptr ? 0 : random->below(static_cast<std::uint32_t>(count));
-  if (chosen >= loads_.size()) return advance_store(chosen - loads_.size());
+  if (chosen >= loads_.size()) {
+    advance_store(*stores[chosen - loads_.size()]);
+    forget_done_stores();
+    return true;
+  }
   const Copy copy = std::move(loads_[chosen]);
   loads_.erase(loads_.begin() + static_cast<std::ptrdiff_t>(chosen));
   run_load(copy);
   return true;
 }
 
-bool BulkCopies::advance_store(std::size_t index) {
-  Copy& copy = stores_[index];
+void BulkCopies::advance_store(Copy& copy) {
   if (copy.step == Step::issued) {
-    read_source(copy);
+    if (races_ != nullptr) read_source(copy);
     copy.step = Step::read;
   } else {
     write_target(copy);
-    stores_.erase(stores_.begin() + static_cast<std::ptrdiff_t>(index));
+    copy.step = Step::written;
   }
-  return true;
+}
+
+void BulkCopies::forget_done_stores() {
+  std::erase_if(stores_, [](const Copy& copy) { return copy.read_awaited && copy.step == Step::written; });
 }
 
 // The part of a row inside the tensor must be memory of the kernel's device.
@@ -231,8 +242,8 @@ void BulkCopies::run_load(const Copy& copy) {
   mbarriers_.complete_copy(copy.barrier, box_bytes(copy.map), &work, copy.site);
 }
 
-// Only what goes to the tensor need have been written.
-void BulkCopies::report_source(const Copy& copy) {
+// The bytes were taken when the copy was issued. Only what goes to the tensor need have been written.
+void BulkCopies::read_source(const Copy& copy) {
   const EngineWork work = begin_work(copy, EngineKind::store_read);
   const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
   const std::uint32_t rows = box_rows(copy.map);
@@ -246,10 +257,9 @@ void BulkCopies::report_source(const Copy& copy) {
   }
 }
 
-// The source must still be what it was when the copy was issued: what the engine reads is a matter of luck
-// otherwise.
-void BulkCopies::read_source(const Copy& copy) {
-  if (races_ != nullptr) report_source(copy);
+// Until its thread has waited the source must stay what it was when the copy was issued: what the engine
+// finds is a matter of luck otherwise.
+void BulkCopies::check_source(const Copy& copy) const {
   const auto differs = std::mismatch(copy.data.begin(), copy.data.end(), copy.shared);
   if (differs.first == copy.data.end()) return;
   throw Error(

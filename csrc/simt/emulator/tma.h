@@ -35,11 +35,12 @@ class BulkCopies final : public Background {
   bool advance(Random* random) override;
 
  private:
-  enum class Step { issued, read };  // a store has read shared memory and not written yet
+  enum class Step { issued, read, written };  // of a store
 
   struct Copy {
     bool load = false;
     Step step = Step::issued;
+    bool read_awaited = false;  // its thread has waited until it had read
     TensorMap map{};
     std::array<int, 5> at{};
     unsigned char* shared = nullptr;
@@ -69,9 +70,10 @@ class BulkCopies final : public Background {
   void check_global(const Copy& copy, const BoxRow& row);
   void run_load(const Copy& copy);
   void read_source(const Copy& copy);
-  void report_source(const Copy& copy);
+  void check_source(const Copy& copy) const;
   void write_target(const Copy& copy);
-  bool advance_store(std::size_t index);
+  void advance_store(Copy& copy);
+  void forget_done_stores();
   EngineWork begin_work(const Copy& copy, EngineKind kind);
 
   Scheduler& scheduler_;
