@@ -3,7 +3,10 @@
 import building
 import pytest
 
-SOURCES = ["primitives.cu", "behaviour.cpp", "bugs_in_blocks.cpp", "bugs_in_memory.cpp"]
+SOURCES = [
+    "primitives.cu", "hopper_primitives.cu", "behaviour.cpp", "bugs_in_blocks.cpp", "bugs_in_memory.cpp",
+    "bugs_in_copies.cpp", "bugs_in_matrices.cpp", "bugs_in_pipelines.cpp",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="package")

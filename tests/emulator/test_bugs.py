@@ -1,6 +1,7 @@
 """Planted bugs: each must be found where the emulator promises it, and the same kernel without it must pass.
 
-A bug's lines end in a comment `// <- name`; a report must name the file and these lines.
+A bug's lines end in a comment `// <- name`; a report must name the file and these lines. Where several bugs share lines,
+these have names of their own.
 """
 
 import os
@@ -20,12 +21,15 @@ BUILDS = ["plain", "asan", "race"]
 @dataclass(frozen=True)
 class Bug:
     """What finds a bug. `report`: builds whose report, in every schedule, matches `text` and names `lines` of the
-    bug's lines. Other builds in `wrong` must give a wrong result in some schedule; in the rest nothing is promised."""
+    bug's lines. Other builds in `wrong` must give a wrong result in some schedule; in the rest nothing is promised.
+    `marks`: names of its lines in `source`, if not its own in the program."""
 
     program: str
     report: dict[str, str]
     lines: int = 1
     wrong: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    source: str = ""
 
 
 def in_all(text: str) -> dict[str, str]:
@@ -33,7 +37,15 @@ def in_all(text: str) -> dict[str, str]:
 
 
 BLOCKS, MEMORY = "bugs_in_blocks.cpp", "bugs_in_memory.cpp"
-PLAIN, ASAN, BOTH = ("plain",), ("asan",), ("plain", "asan")
+COPIES, MATRICES, PIPELINES = "bugs_in_copies.cpp", "bugs_in_matrices.cpp", "bugs_in_pipelines.cpp"
+PROGRAMS = (BLOCKS, MEMORY, COPIES, MATRICES, PIPELINES)
+
+
+def in_pipeline(report: dict[str, str], *marks: str, wrong: tuple[str, ...] = ()) -> Bug:
+    return Bug(PIPELINES, report, len(marks), wrong, marks, "pipelined_gemm.h")
+
+
+PLAIN, ASAN, BOTH, ALL = ("plain",), ("asan",), ("plain", "asan"), ("plain", "asan", "race")
 POISON = "AddressSanitizer: use-after-poison"
 
 BUGS = {
@@ -79,6 +91,84 @@ BUGS = {
     "wrong_device_pointer": Bug(MEMORY, in_all("argument 1 points to .* of emulated:1, and .* on emulated:0")),
     "wrong_device_pointer_in_memory": Bug(MEMORY, {"race": "wrong device: .* emulated:1, and .* on emulated:0"}),
     "unregistered_memory": Bug(MEMORY, in_all("argument 2 points to memory that no device owns")),
+    "uninitialised_mbarrier": Bug(COPIES, in_all("the mbarrier at byte 2048 of .* was not initialised")),
+    "mbarrier_initialised_twice": Bug(COPIES, in_all("is initialised already")),
+    "overwritten_mbarrier": Bug(COPIES, in_all("was overwritten by an ordinary write")),
+    "too_many_arrivals": Bug(COPIES, in_all("more arrivals than the count of 1 in phase 0")),
+    "parity_above_one": Bug(COPIES, in_all("parity 2, wanted 0 or 1"), marks=("wait",)),
+    "load_without_bytes": Bug(
+        COPIES, in_all("deadlock.* mbarrier at .* phase 0 .* lacks 0 of 1 arrivals and 2048 bytes"), marks=("wait",)
+    ),
+    "load_not_waited_for": Bug(COPIES, in_all("tma_load at .* was not waited for"), marks=("load",)),
+    "unaligned_tile": Bug(COPIES, in_all("byte 64 of dynamic shared memory, is no multiple of 128")),
+    "wrong_number_of_coordinates": Bug(COPIES, in_all("3 coordinates for a tensor map of 2 dimensions")),
+    "box_leaves_shared_memory": Bug(COPIES, in_all("the box of 2048 bytes at .* reaches past its end")),
+    "read_before_the_load_is_done": Bug(
+        COPIES, {"race": "uninitialised shared memory|race: .*no wait"}, marks=("read_too_early",), wrong=BOTH
+    ),
+    "load_over_unread_values": Bug(
+        COPIES, {"race": "race: .*no wait"}, lines=2, marks=("load", "load_over_unread_values")
+    ),
+    "map_larger_than_its_memory": Bug(COPIES, in_all("the box that begins at {0, 0} reaches outside"), marks=("load",)),
+    "map_of_another_device": Bug(COPIES, in_all("argument 1 points to .* of emulated:1, and .* on emulated:0")),
+    "map_of_memory_that_no_device_owns": Bug(COPIES, in_all("touches memory that no device owns"), marks=("load",)),
+    "swizzled_tile_unaligned": Bug(COPIES, in_all("no multiple of 1024, after which the swizzle repeats")),
+    "store_not_waited_for": Bug(COPIES, in_all("ended without waiting for the tma_store"), marks=("store",)),
+    "store_read_back_too_early": Bug(
+        COPIES, {"race": "race: .*no wait"}, lines=2, marks=("store", "store_read_back_too_early"), wrong=BOTH
+    ),
+    "store_not_committed": Bug(COPIES, in_all(r"ended .*tma_store.* tma_store_commit\(\)"), marks=("store",)),
+    "cp_async_not_waited_for": Bug(COPIES, {}, wrong=BOTH),
+    "operands_differ": Bug(MATRICES, in_all("warpgroup 0 diverges: thread"), marks=("multiply",)),
+    "three_warps": Bug(
+        MATRICES, in_all("deadlock.* wgmma at .*, which 96 of 128 threads of warpgroup 0"), marks=("wait", "multiply")
+    ),
+    "descriptor_between_patterns": Bug(
+        MATRICES, in_all("descriptor of A: the start is 128 bytes"), marks=("multiply",)
+    ),
+    "stride_within_pattern": Bug(MATRICES, in_all("stride 512 bytes, and 8 rows take 1024"), marks=("multiply",)),
+    "operand_leaves_shared_memory": Bug(MATRICES, in_all("not inside a shared object"), marks=("multiply",)),
+    "accumulators_not_named": Bug(MATRICES, {"race": "accumulator in flight: .* reads"}, wrong=BOTH),
+    "accumulators_written_in_flight": Bug(
+        MATRICES,
+        {"race": "accumulator in flight: .* writes", **dict.fromkeys(BOTH, "was written before the wgmma_wait")},
+        marks=("accumulators_written_in_flight", "multiply"),
+    ),
+    "fence_missing_after_writing_accumulators": Bug(MATRICES, in_all(r"wgmma_fence\(\) is missing"), marks=("second",)),
+    "registers_of_a_changed": Bug(
+        MATRICES, in_all("registers of A .* changed"), lines=2, marks=("second", "last_wait")
+    ),
+    "operands_overwritten_before_wait": Bug(
+        MATRICES, {"race": "race: .*no wait"}, lines=2, marks=("fill", "multiply"), wrong=BOTH
+    ),
+    "operands_without_proxy_fence": Bug(
+        MATRICES, {"race": "missing fence_proxy_async"}, lines=2, marks=("fill", "multiply")
+    ),
+    "no_whole_warpgroup": Bug(MATRICES, in_all("belongs to no whole warpgroup")),
+    "too_many_registers": Bug(
+        MATRICES, in_all("deadlock.* setmaxnreg_inc<240>: 168 registers a thread now, 7168 free")
+    ),
+    "registers_the_wrong_way": Bug(MATRICES, in_all("setmaxnreg_dec<232> .* has 168 registers")),
+    "unaligned_matrix_row": Bug(MATRICES, in_all("the row of lane 0, byte 8 of tile, is no multiple of 16")),
+    "stmatrix_does_not_order": Bug(MATRICES, {"race": "race: .*no barrier lies between"}, lines=2),
+    "full_parity": in_pipeline(in_all("uninitialised|race: |more arrivals|deadlock")),
+    "empty_parity": in_pipeline(in_all("deadlock.* lacks 8 of 8 arrivals and 0 bytes"), "wait_for_empty"),
+    "swizzle": in_pipeline({"race": "race: .*no wait"}, "multiply", wrong=BOTH),
+    "leading": in_pipeline({}, wrong=ALL),
+    "no_proxy_fence": in_pipeline({"race": "missing fence_proxy_async"}, "write", "store"),
+    "no_wait_for_copies": in_pipeline({"race": "uninitialised|race: "}, "multiply", wrong=()),
+    "early_release": in_pipeline({"race": "race: .*no wait"}, "multiply", "load", wrong=BOTH),
+    "too_few_bytes": in_pipeline(in_all("brought 128 bytes more than .* announced"), "load"),
+    "no_init_fence": in_pipeline(in_all(r"fence_mbarrier_init\(\) is missing"), "wait_for_empty"),
+    "no_epilogue_barrier": in_pipeline({"race": "race: |uninitialised"}, "store", wrong=BOTH),
+    "no_store_wait": in_pipeline(
+        {"race": "race: .*no wait", **dict.fromkeys(BOTH, "its source, .* changed before")}, "store"
+    ),
+    "no_store_wait_at_the_end": in_pipeline(in_all("ended without waiting for the tma_store"), "store"),
+    "too_few_arrivals": in_pipeline(in_all("more arrivals|deadlock|race: ")),
+    "read_before_wgmma_wait": in_pipeline({"race": "accumulator in flight"}, "read", "multiply", wrong=BOTH),
+    "no_wgmma_fence": in_pipeline(in_all(r"wgmma_fence\(\) is missing"), "multiply"),
+    "no_commit": in_pipeline(in_all("no wgmma_wait has named|race: "), "multiply"),
 }
 
 
@@ -90,14 +180,18 @@ def run(program: str, build: str, schedule: str, *arguments: str) -> subprocess.
     return subprocess.run([executable, *arguments], capture_output=True, text=True, env=environment, timeout=60)
 
 
-def lines_of(bug: str) -> list[int]:
-    text = (building.HERE / BUGS[bug].program).read_text()
-    lines = text.splitlines()
-    return [number for number, line in enumerate(lines, 1) if bug in re.split(r"// <-", line + "// <-")[1].split()]
+def lines_of(name: str) -> list[str]:
+    """As reports give them: file and line."""
+    bug = BUGS[name]
+    source = bug.source or bug.program
+    lines = (building.HERE / source).read_text().splitlines()
+    wanted = set(bug.marks or (name,))
+    marked = [number for number, line in enumerate(lines, 1) if wanted & {*(line + "// <-").split("// <-")[1].split()}]
+    return [f"{source}:{number}" for number in marked]
 
 
 def test_every_planted_bug_is_in_the_table():
-    listed = {name for program in (BLOCKS, MEMORY) for name in run(program, "plain", "forward", "list").stdout.split()}
+    listed = {name for program in PROGRAMS for name in run(program, "plain", "forward", "list").stdout.split()}
     assert listed == BUGS.keys()
 
 
@@ -112,7 +206,7 @@ def test_a_bug_is_found(name, build):
         for outcome in outcomes:
             text = outcome.stdout + outcome.stderr
             assert re.search(bug.report[build], text, re.DOTALL), text
-            named = {line for line in marked if f"{bug.program}:{line}" in text}
+            named = {line for line in marked if re.search(line + r"\b", text)}
             assert len(named) >= bug.lines, text
     elif build in bug.wrong:
         assert any(f"{name}: wrong" in outcome.stdout for outcome in outcomes), outcomes
@@ -127,7 +221,7 @@ def test_the_plain_build_finds_writes_beside_an_array_after_the_fact(name):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("program", [BLOCKS, MEMORY])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_without_its_bug_every_kernel_passes(program, build, schedule):
     outcome = run(program, build, schedule, "all", "fixed")
     results = outcome.stdout.splitlines()
@@ -139,7 +233,7 @@ def test_without_its_bug_every_kernel_passes(program, build, schedule):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("program", [BLOCKS, MEMORY])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_correct_kernels_pass_in_many_random_orders(program, build):
     for seed in range(2, 42):
         outcome = run(program, build, f"random:{seed}", "all", "fixed")

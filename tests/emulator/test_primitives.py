@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("programs")
 
-SOURCE = "primitives.cu"
+SOURCE, HOPPER_SOURCE = "primitives.cu", "hopper_primitives.cu"
 SCHEDULES = ["forward", "reverse", "random:1", "random:2"]
 NVCC = shutil.which("nvcc")
 
@@ -27,8 +27,9 @@ def run(executable, source: str = SOURCE, **environment: str) -> str:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("build", building.BUILDS)
-def test_primitives(build, schedule):
-    run(building.program(SOURCE, build), ALEXNET_EMULATOR_SCHEDULE=schedule, ALEXNET_THREADS="2")
+@pytest.mark.parametrize("source", [SOURCE, HOPPER_SOURCE])
+def test_primitives(source, build, schedule):
+    run(building.program(source, build), source, ALEXNET_EMULATOR_SCHEDULE=schedule, ALEXNET_THREADS="2")
 
 
 @pytest.mark.parametrize("build", building.BUILDS)
@@ -43,10 +44,11 @@ def test_primitives_on_fibers_of_the_c_library():
 
 
 @pytest.mark.skipif(NVCC is None, reason="no nvcc")
-def test_primitives_compile_for_gpus(tmp_path):
-    code = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ("75", "90a")]
+@pytest.mark.parametrize(("name", "architectures"), [(SOURCE, ("75", "90a")), (HOPPER_SOURCE, ("90a",))])
+def test_primitives_compile_for_gpus(name, architectures, tmp_path):
+    code = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in architectures]
     arguments = [NVCC, "-std=c++20", "-Werror=all-warnings", *code, f"-I{building.CSRC}"]
-    source = building.HERE / SOURCE
+    source = building.HERE / name
     done = subprocess.run([*arguments, "-c", source, "-o", tmp_path / "primitives.o"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -19,8 +19,8 @@ std::string number(std::uint64_t value) { return std::to_string(value); }
 class Refusal {
  public:
   Refusal(const char* name, Site site) : name_(name), site_(site) {}
-  void unless(bool holds, const std::string& what) const {
-    if (!holds) throw Error("wgmma at " + where(site_) + ": the descriptor of " + name_ + ": " + what);
+  [[noreturn]] void operator()(const std::string& what) const {
+    throw Error("wgmma at " + where(site_) + ": the descriptor of " + name_ + ": " + what);
   }
 
  private:
@@ -31,28 +31,38 @@ class Refusal {
 // From one pattern of 8 rows to the next there is room for one, and the swizzle begins anew there.
 void check_pitch(const char* which, std::uint32_t pitch, std::uint32_t pattern, bool swizzled,
                  const Refusal& refuse) {
-  refuse.unless(pitch >= pattern,
-                std::string(which) + " " + number(pitch) + " bytes, and 8 rows take " + number(pattern));
-  refuse.unless(!swizzled || pitch % pattern == 0, std::string(which) + " " + number(pitch) +
-                                                       " bytes is no multiple of the " + number(pattern) +
-                                                       " after which the swizzle repeats");
+  const auto given = [&] { return std::string(which) + " " + number(pitch) + " bytes"; };
+  if (pitch < pattern) refuse(given() + ", and 8 rows take " + number(pattern));
+  if (swizzled && pitch % pattern != 0) {
+    refuse(given() + " is no multiple of the " + number(pattern) + " after which the swizzle repeats");
+  }
+}
+
+void check_start(const Operand& operand, std::uint32_t pattern, std::uint32_t row, const Refusal& refuse) {
+  const std::uint32_t beside = operand.start % pattern;
+  const bool along_k = operand.major == Major::k;
+  if (beside >= row || (!along_k && beside != 0)) {
+    refuse("the start is " + number(beside) + " bytes past a multiple of " + number(pattern) +
+           ", after which the swizzle repeats" +
+           (along_k ? std::string("; steps along K stay inside the first row") : std::string()));
+  }
+  if (along_k && beside + 32 > row) refuse("16 elements of K reach past the row");
 }
 
 // Every pattern of 8 rows that the operand touches lies inside one shared object.
-void check_extent(const SharedMemory& shared, const Operand& operand, const Refusal& refuse) {
-  const std::uint32_t units = 1u << operand.swizzle;
-  const std::uint32_t pattern = units * 128;
+void check_extent(const SharedMemory& shared, const Operand& operand, std::uint32_t pattern,
+                  std::uint32_t row, const Refusal& refuse) {
   const bool along_k = operand.major == Major::k;
-  const std::uint32_t i_step = along_k ? 8 : units * 8;
+  const std::uint32_t i_step = along_k ? 8 : row / 2;
   const std::uint32_t k_step = along_k && operand.swizzle > 0 ? 16 : 8;
   for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(operand.count); i += i_step) {
     for (std::uint32_t k = 0; k < 16; k += k_step) {
-      const std::uint32_t begin = operand.offset(i, k) / (units * 16) * (units * 16);
-      const void* address = shared.at(begin);
-      refuse.unless(begin + pattern <= SharedMemory::kArenaBytes && shared.inside(address, pattern),
-                    "8 rows of " + number(units * 16) + " bytes at " +
-                        (begin < SharedMemory::kArenaBytes ? shared.describe(address) : "no address") +
-                        " are not inside a shared object");
+      const std::uint32_t begin = operand.offset(i, k) / row * row;
+      const bool in_memory = begin + pattern <= SharedMemory::kArenaBytes;
+      if (in_memory && shared.inside(shared.at(begin), pattern)) continue;
+      std::string place = "byte " + number(begin) + " of all";
+      if (in_memory) place = shared.describe(shared.at(begin));
+      refuse("8 rows of " + number(row) + " bytes at " + place + " are not inside a shared object");
     }
   }
 }
@@ -82,25 +92,18 @@ Operand decode_operand(const SharedMemory& shared, std::uint64_t descriptor, Maj
   const auto field = [&](int bit) { return static_cast<std::uint32_t>(descriptor >> bit & 0x3fff) << 4; };
   const auto layout = static_cast<int>(descriptor >> 62);
   Operand operand{field(0), field(16), field(32), layout == 0 ? 0 : 4 - layout, major, count};
-  refuse.unless((descriptor & ~0xc000'3fff'3fff'3fffull) == 0,
-                "bits are set that wgmma_descriptor leaves clear");
-  const std::uint32_t pattern = 128u << operand.swizzle;
-  const std::uint32_t row = 16u << operand.swizzle;
-  const bool swizzles = operand.swizzle > 0;
-  if (swizzles) {
-    const std::uint32_t beside = operand.start % pattern;
-    refuse.unless(beside < row && (major == Major::k || beside == 0),
-                  "the start is " + number(beside) + " bytes past a multiple of " + number(pattern) +
-                      ", after which the swizzle repeats" +
-                      (major == Major::k ? "; steps along K stay inside the first row" : ""));
-    refuse.unless(major == Major::mn || beside + 32 <= row, "16 elements of K reach past the row");
+  if ((descriptor & ~0xc000'3fff'3fff'3fffull) != 0) {
+    refuse("bits are set that wgmma_descriptor leaves clear");
   }
+  const std::uint32_t pattern = 128u << operand.swizzle, row = 16u << operand.swizzle;
+  const bool swizzles = operand.swizzle > 0;
+  if (swizzles) check_start(operand, pattern, row, refuse);
   // stride: between 8 rows of M or N (K-major), or of K (MN-major with a swizzle); the other one is leading.
-  const bool leading_used = swizzles ? major == Major::mn && count > static_cast<int>(row / 2) : true;
-  const bool stride_used = swizzles || major == Major::k ? true : count > 8;
+  const bool leading_used = !swizzles || (major == Major::mn && count > static_cast<int>(row / 2));
+  const bool stride_used = swizzles || major == Major::k || count > 8;
   if (stride_used) check_pitch("stride", operand.stride, pattern, swizzles, refuse);
   if (leading_used) check_pitch("leading", operand.leading, pattern, swizzles, refuse);
-  check_extent(shared, operand, refuse);
+  check_extent(shared, operand, pattern, row, refuse);
   return operand;
 }
 
