@@ -45,8 +45,7 @@ constexpr ConvKernel kKernels[] = {
 
 bool conv_dgrad_hopper_fits(const ConvShape& shape, const simt::bf16* dy, const simt::bf16* w,
                             const simt::bf16* relu_y, const simt::bf16* dx) {
-  return shape.stride_h == 1 && shape.stride_w == 1 &&
-         conv_fits(backward_pass(shape), {dy, w, relu_y, const_cast<simt::bf16*>(dx)});
+  return shape.stride_h == 1 && shape.stride_w == 1 && conv_fits(backward_pass(shape), {dy, w, relu_y, dx});
 }
 
 ConvHopperConfig choose_conv_dgrad_hopper(const ConvShape& shape, int multiprocessors) {

@@ -71,7 +71,7 @@ constexpr ConvKernel kKernels[] = {
 
 bool conv_fprop_hopper_fits(const ConvShape& shape, const simt::bf16* x, const simt::bf16* w,
                             const simt::bf16* y) {
-  return conv_fits(forward_pass(shape), {x, w, nullptr, const_cast<simt::bf16*>(y)});
+  return conv_fits(forward_pass(shape), {x, w, y});
 }
 
 ConvHopperConfig choose_conv_fprop_hopper(const ConvShape& shape, int multiprocessors) {

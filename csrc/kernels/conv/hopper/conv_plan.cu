@@ -167,9 +167,8 @@ ConvPass backward_pass(const ConvShape& shape) {
           {shape.W, shape.Q, shape.S, 1, shape.pad_left, -1}};
 }
 
-bool conv_fits(const ConvPass& pass, const ConvArrays& arrays) {
+bool conv_fits(const ConvPass& pass, const ConvPointers& pointers) {
   const int filters = pass.backward ? pass.depth : pass.rows;
-  const void* const pointers[] = {arrays.pixels, arrays.weights, arrays.mask, arrays.result};
   for (const void* pointer : pointers) {
     if (!is_aligned(pointer, kTmaBytes)) return false;
   }

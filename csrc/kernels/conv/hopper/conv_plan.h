@@ -1,6 +1,8 @@
 // Before the launch: which tiles, and the tensor maps. Shared by conv_fprop.cu and conv_dgrad.cu.
 #pragma once
 
+#include <array>
+
 #include "kernels/conv/hopper/conv_hopper.h"
 #include "kernels/conv/hopper/conv_problem.h"
 
@@ -48,7 +50,9 @@ struct ConvArrays {
   simt::bf16* result;
 };
 
-bool conv_fits(const ConvPass& pass, const ConvArrays& arrays);
+// All arrays of a call; null for one that is left out.
+using ConvPointers = std::array<const void*, 4>;
+bool conv_fits(const ConvPass& pass, const ConvPointers& pointers);
 
 // The cheapest kernel by estimate, with the cheapest number of positions.
 ConvHopperConfig choose_conv(const ConvPass& pass, ConvKernels kernels, int multiprocessors);
