@@ -71,6 +71,14 @@
 //   void finish(const Tile&, int consumer, sums, shared)   the epilogue
 //
 // Problem can derive from PipelineProblem, which does nothing in prepare and begin.
+//
+// Two variations. Where a step's bytes depend on a shape, `int bytes() const` stands for kBytes. And with
+// `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the first
+// consumer the block's tiles 0, 2, 4, ... of two: while one writes its results, the other multiplies. A stage
+// is then read, and given back, by one of them alone:
+//
+//   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
+//   consumer 1   ..................... wait full, M0 M1, e e e, ...
 #pragma once
 
 #include <utility>
@@ -85,6 +93,7 @@ constexpr int kWarpgroup = 128;
 constexpr std::size_t kMostSharedBytes = 227 * 1024;
 
 struct PipelineProblem {
+  static constexpr bool kInTurns = false;
   template <class Stages, class Shared>
   __device__ __forceinline__ void prepare(Stages&, Shared&) const {}
   template <class Tile, class Shared>
@@ -131,6 +140,15 @@ struct RoleRegisters<4> {
   static constexpr int kProducer = 24, kConsumer = 120;
 };
 
+template <class Problem>
+__device__ __forceinline__ std::uint32_t bytes_of_step(const Problem& problem) {
+  if constexpr (requires { problem.bytes(); }) {
+    return problem.bytes();
+  } else {
+    return Problem::kBytes;
+  }
+}
+
 // One thread fills stage after stage, through all tiles of the block.
 template <class Problem>
 __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem>& shared) {
@@ -141,7 +159,7 @@ __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem
     const int steps = problem.steps(tile);
     for (int step = 0; step < steps; ++step) {
       simt::mbarrier_wait(shared.empty[place.stage], place.parity ^ 1);
-      simt::mbarrier_arrive_expect_tx(shared.full[place.stage], Problem::kBytes);
+      simt::mbarrier_arrive_expect_tx(shared.full[place.stage], bytes_of_step(problem));
       problem.load(tile, step, shared.stages[place.stage], shared.full[place.stage]);
       place.advance();
     }
@@ -180,10 +198,20 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
   RingPlace<Problem::kStages> place;
   float sums[Problem::kTiles][Problem::kSums];
   const int tiles = problem.tiles();
+  int turn = 0;
   for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
     auto tile = problem.tile(index);
+    const int steps = problem.steps(tile);
+    if constexpr (Problem::kInTurns) {
+      const bool skip = turn != consumer;
+      turn = turn + 1 < Problem::kConsumers ? turn + 1 : 0;
+      if (skip) {
+        for (int step = 0; step < steps; ++step) place.advance();
+        continue;
+      }
+    }
     problem.begin(tile, consumer, shared.own);
-    multiply_tile(problem, shared, problem.steps(tile), consumer, place, sums);
+    multiply_tile(problem, shared, steps, consumer, place, sums);
     problem.finish(tile, consumer, sums, shared.own);
   }
   simt::tma_store_wait<0>();  // a store reads shared memory, which ends with the block
@@ -195,11 +223,12 @@ template <class Problem>
 __global__ void __launch_bounds__((Problem::kConsumers + 1) * kWarpgroup, 1)
     pipeline_kernel(const __grid_constant__ typename Problem::Arguments arguments) {
   SIMT_DYN_SHARED(shared, PipelineShared<Problem>);
+  constexpr int kReaders = Problem::kInTurns ? 1 : Problem::kConsumers;  // of a stage
   Problem problem(arguments);
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < Problem::kStages; ++stage) {
       simt::mbarrier_init(shared.full[stage], 1);
-      simt::mbarrier_init(shared.empty[stage], Problem::kConsumers * kWarpgroup / 32);
+      simt::mbarrier_init(shared.empty[stage], kReaders * kWarpgroup / 32);
     }
     simt::fence_mbarrier_init();
   }
