@@ -54,7 +54,8 @@
 //   struct Arguments                               trivially copyable; holds the tensor maps
 //   struct Stage, struct Shared                    what lies in shared memory; types whose alignment says so
 //   struct Tile                                    what a role remembers of its tile; may hold a walk
-//   static constexpr int kBytes                    that the copies of one step bring to a stage
+//   static constexpr int kBytes                    that the copies of one step bring to a stage; or, where
+//                                                  boxes depend on the shape, int bytes()
 //
 //   explicit Problem(const Arguments&)
 //   void prepare(stages, shared)                   all threads of the block, once, before anything else
@@ -72,10 +73,9 @@
 //
 // Problem can derive from PipelineProblem, which does nothing in prepare and begin.
 //
-// Two variations. Where a step's bytes depend on a shape, `int bytes() const` stands for kBytes. And with
-// `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the first
-// consumer the block's tiles 0, 2, 4, ... of two: while one writes its results, the other multiplies. A stage
-// is then read, and given back, by one of them alone:
+// With `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the
+// first consumer the block's tiles 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
+// stage is then read, and given back, by one of them alone:
 //
 //   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
 //   consumer 1   ..................... wait full, M0 M1, e e e, ...
@@ -141,7 +141,7 @@ struct RoleRegisters<4> {
 };
 
 template <class Problem>
-__device__ __forceinline__ std::uint32_t bytes_of_step(const Problem& problem) {
+__device__ __forceinline__ int bytes_of_step(const Problem& problem) {
   if constexpr (requires { problem.bytes(); }) {
     return problem.bytes();
   } else {

@@ -114,9 +114,7 @@ class FirstLayerProblem : public PipelineProblem {
 
   __device__ __forceinline__ int tiles() const { return f_.P * f_.Q * f_.image_blocks; }
   __device__ __forceinline__ int steps(const Tile&) const { return 1; }
-  __device__ __forceinline__ std::uint32_t bytes() const {
-    return static_cast<std::uint32_t>(f_.products) * kImages * sizeof(simt::bf16);
-  }
+  __device__ __forceinline__ int bytes() const { return f_.products * kImages * int{sizeof(simt::bf16)}; }
 
   __device__ __forceinline__ Tile tile(int index) const {
     const int positions = f_.P * f_.Q;

@@ -30,12 +30,13 @@
 // What limits it: the matrix units for large matrices; for fully connected layers with 128 images the reading
 // of the weights, 4.3 TB/s; in between the way from the level-2 cache to the multiprocessors.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
-#include "kernels/common/hopper/epilogue.h"
 #include "kernels/common/hopper/pipeline.h"
-#include "kernels/gemm/hopper/epilogue.h"
 #include "kernels/gemm/hopper/gemm_hopper.h"
 #include "kernels/gemm/hopper/operands.h"
+#include "kernels/gemm/hopper/results.h"
 #include "simt/hopper.h"
 
 namespace alexnet {
@@ -56,128 +57,83 @@ struct Output {
 constexpr int stages_of(int columns) { return columns == 256 ? 3 : 6; }
 
 template <int kColumns, Major kMajorA, Major kMajorB>
-class GemmProblem : public GemmProduct<kColumns, kMajorA, kMajorB, stages_of(kColumns)> {
+using Product = GemmProduct<kGemmHopperRows, kColumns, kMajorA, kMajorB, stages_of(kColumns)>;
+
+template <int kColumns, Major kMajorA, Major kMajorB>
+class GemmProblem : public Product<kColumns, kMajorA, kMajorB> {
  public:
-  using Product = GemmProduct<kColumns, kMajorA, kMajorB, stages_of(kColumns)>;
-  using typename Product::Tile;
-  using Sums = float[Product::kTiles][Product::kSums];
+  using Base = Product<kColumns, kMajorA, kMajorB>;
+  using typename Base::Sums;
+  using typename Base::Tile;
 
   struct Arguments {
-    typename Product::Operands operands;
+    typename Base::Operands operands;
     Output output;
   };
   struct Shared {
-    StagedBlock blocks[Product::kConsumers][kColumns / 64];
+    StagedBlock blocks[Base::kConsumers][kColumns / 64];
   };
 
   __device__ __forceinline__ explicit GemmProblem(const Arguments& arguments)
-      : Product(arguments.operands), output_(arguments.output) {}
+      : Base(arguments.operands), output_(arguments.output) {}
 
   // Reads the bias, which arrives while the first steps do.
   __device__ __forceinline__ void begin(const Tile& tile, int consumer, Shared&) {
-    const int row = SumsPlace(tile, consumer).row;
-    const GemmEpilogue& epilogue = output_.epilogue;
-    last_.relu = epilogue.relu;
+    const ResultRows rows = rows_of(tile, consumer);
+    const float* bias = output_.epilogue.bias;
+    last_.relu = output_.epilogue.relu;
     SIMT_UNROLL
     for (int i = 0; i < 2; ++i) {
-      const bool has = epilogue.bias != nullptr && row + 8 * i < output_.M;
-      last_.bias[i] = has ? epilogue.bias[row + 8 * i] : 0.0f;
+      last_.bias[i] = bias != nullptr && rows.row_of(i) < rows.M ? bias[rows.row_of(i)] : 0.0f;
     }
   }
 
   __device__ __forceinline__ void finish(const Tile& tile, int consumer, Sums& sums, Shared& shared) {
-    const SumsPlace place(tile, consumer);
-    if (output_.epilogue.alpha != 1.0f || output_.epilogue.beta != 0.0f) scale(place, sums[0]);
-    if (output_.sums != nullptr) {
-      write_floats(place, tile.part, sums[0]);
-    } else {
-      write_bf16(tile, consumer, sums[0], shared.blocks[consumer]);
+    const ResultRows rows = rows_of(tile, consumer);
+    if (output_.epilogue.alpha != 1.0f || output_.epilogue.beta != 0.0f) scale(rows, sums[0]);
+    if (output_.sums == nullptr) {
+      store_bf16(output_.map, rows, consumer, sums[0], shared.blocks[consumer], last_);
+      return;
     }
+    float* matrix = output_.sums + tile.part * (std::int64_t(rows.M) * rows.N);
+    for_each_pair<Base::kSums>(rows, [&](int i, int j) {
+      const float* pair = &sums[0][4 * j + 2 * i];
+      *reinterpret_cast<float2*>(matrix + rows.element(i, j)) =
+          make_float2(last_(pair[0], i), last_(pair[1], i));
+    });
   }
 
  private:
-  template <class Function>
-  __device__ __forceinline__ void for_each_pair(const SumsPlace& place, const Function& function) const {
-    SIMT_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const int row = place.row + 8 * i;
-      if (row >= output_.M) continue;
-      SIMT_UNROLL
-      for (int j = 0; j < kColumns / 8; ++j) {
-        const int column = place.column + 8 * j;
-        if (column < output_.N) function(i, 4 * j + 2 * i, std::int64_t(row) * output_.N + column);
-      }
-    }
+  __device__ __forceinline__ ResultRows rows_of(const Tile& tile, int consumer) const {
+    return {output_.M, output_.N, this->first_row(tile, consumer), tile.column};
   }
 
   // alpha and beta, which hardly a caller uses.
-  __device__ __forceinline__ void scale(const SumsPlace& place, float (&sums)[Product::kSums]) const {
+  __device__ __forceinline__ void scale(const ResultRows& rows, float (&sums)[Base::kSums]) const {
     const GemmEpilogue& epilogue = output_.epilogue;
-    for_each_pair(place, [&](int, int at, std::int64_t element) {
+    for_each_pair<Base::kSums>(rows, [&](int i, int j) {
       SIMT_UNROLL
       for (int h = 0; h < 2; ++h) {
-        sums[at + h] *= epilogue.alpha;
-        if (epilogue.beta != 0.0f) {
-          const float old =
-              output_.sums != nullptr ? output_.sums[element + h] : simt::to_float(output_.c[element + h]);
-          sums[at + h] += epilogue.beta * old;
-        }
+        float& sum = sums[4 * j + 2 * i + h];
+        const std::int64_t element = rows.element(i, j) + h;
+        sum *= epilogue.alpha;
+        if (epilogue.beta == 0.0f) continue;
+        const float old =
+            output_.sums != nullptr ? output_.sums[element] : simt::to_float(output_.c[element]);
+        sum += epilogue.beta * old;
       }
     });
-  }
-
-  __device__ __forceinline__ void write_floats(const SumsPlace& place, int part,
-                                               const float (&sums)[Product::kSums]) const {
-    float* matrix = output_.sums + part * (std::int64_t(output_.M) * output_.N);
-    for_each_pair(place, [&](int i, int at, std::int64_t element) {
-      *reinterpret_cast<float2*>(matrix + element) = make_float2(last_(sums[at], i), last_(sums[at + 1], i));
-    });
-  }
-
-  __device__ __forceinline__ void write_bf16(const Tile& tile, int consumer,
-                                             const float (&sums)[Product::kSums],
-                                             StagedBlock (&blocks)[kColumns / 64]) const {
-    const bool stores = threadIdx.x % kWarpgroup == 0;
-    if (stores) simt::tma_store_wait_read<0>();
-    warpgroup_sync(consumer);
-    SIMT_UNROLL
-    for (int block = 0; block < kColumns / 64; ++block) write_block(blocks[block], sums, 64 * block, last_);
-    simt::fence_proxy_async();
-    warpgroup_sync(consumer);
-    if (!stores) return;
-    const int row = tile.row + 64 * consumer;
-    SIMT_UNROLL
-    for (int block = 0; block < kColumns / 64; ++block) {
-      const int column = tile.column + 64 * block;
-      if (row < output_.M && column < output_.N) {
-        simt::tma_store(output_.map, blocks[block].at, {column, row});
-      }
-    }
-    simt::tma_store_commit();
   }
 
   const Output& output_;
   BiasRelu last_;  // of the thread's two rows
 };
 
-simt::TensorMap map_of_result(const simt::bf16* c, const GemmShape& shape) {
-  simt::TensorMapSpec spec{};
-  spec.base = c;
-  spec.type = simt::ElementType::bfloat16;
-  spec.rank = 2;
-  spec.size[0] = shape.N;
-  spec.size[1] = shape.M;
-  spec.stride[0] = shape.N * sizeof(simt::bf16);
-  spec.box[0] = 64;
-  spec.box[1] = 64;
-  return simt::make_tensor_map(spec);
-}
-
 template <int kColumns, Major kMajorA, Major kMajorB>
 void start(const simt::bf16* a, const simt::bf16* b, const GemmShape& shape, const GemmHopperConfig& config,
            const Output& output, simt::stream_t stream) {
   using Problem = GemmProblem<kColumns, kMajorA, kMajorB>;
-  const typename Problem::Arguments arguments{Problem::Product::operands(a, b, shape, config), output};
+  const typename Problem::Arguments arguments{Problem::Base::operands(a, b, shape, config), output};
   launch_pipeline<Problem>(arguments, arguments.operands.units.count(), config.blocks, stream);
 }
 
@@ -214,7 +170,7 @@ void run(const simt::bf16* a, const simt::bf16* b, C* c, const GemmShape& shape,
     output.sums = c;
   } else {
     output.c = c;
-    output.map = map_of_result(c, shape);
+    output.map = map_of_result(c, shape.M, shape.N);
   }
   if (config.tile_columns == 256) {
     start_with_majors<256>(a, b, shape, config, output, stream);

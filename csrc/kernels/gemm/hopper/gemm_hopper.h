@@ -54,4 +54,25 @@ void sum_partials_hopper(const float* partials, int splits, simt::bf16* c, int M
 void sum_partials_hopper(const float* partials, int splits, float* c, int M, int N,
                          const GemmEpilogue& epilogue, simt::stream_t stream);
 
+// dw [inputs, outputs] = x [inputs, images] dy [outputs, images]^T, the gradient of a fully connected layer's
+// weights, which is not written: `update` (sgd.h) is done with it at once. The same bits as gemm_hopper to
+// float32 with K whole, then sgd_momentum.
+struct GemmSgdShape {
+  int inputs, outputs, images;
+};
+
+struct GemmSgdHopperConfig {
+  int tiles, blocks;
+};
+GemmSgdHopperConfig choose_gemm_sgd_hopper(const GemmSgdShape& shape);
+std::string to_string(const GemmSgdHopperConfig& config);
+
+// Rows of x, dy and w_bf16 a multiple of 8 elements long, their addresses multiples of 16, of w and v of 8.
+bool gemm_sgd_hopper_fits(const GemmSgdShape& shape, const simt::bf16* x, const simt::bf16* dy,
+                          const SgdUpdate& update);
+
+// The update's arrays overlap nothing. `config` is the chosen one, or has another number of blocks.
+void gemm_sgd_hopper(const simt::bf16* x, const simt::bf16* dy, const GemmSgdShape& shape,
+                     const SgdUpdate& update, const GemmSgdHopperConfig& config, simt::stream_t stream);
+
 }  // namespace alexnet

@@ -2,8 +2,8 @@
 // operands get into a stage, and the wgmmas over it. gemm.cu and gemm_sgd.cu differ in what becomes of the
 // sums.
 //
-// A stage holds 64 products deep a piece of 128 rows of a and of 128 or 256 columns of b, each in one of two
-// layouts, whichever the array has; wgmma reads both, so nothing is ever transposed:
+// A stage holds 64 products of the tile's rows of a and of its columns of b, each in one of two layouts,
+// whichever the array has; wgmma reads both, so nothing is ever transposed:
 //
 //   Major::k    the array's rows run along K (a [M, K], b [N, K]): one box
 //               row i of the stage = row i of the tile, its 64 products               128 or 256 rows of 128
@@ -48,7 +48,7 @@ struct GemmTile {
   int first_step, steps;
 };
 
-template <int kColumns>
+template <int kRows, int kColumns>
 __device__ __forceinline__ GemmTile tile_of(const GemmUnits& units, int index) {
   const int tiles = units.tile_rows * units.tile_columns;
   const int part = index / tiles;
@@ -57,8 +57,8 @@ __device__ __forceinline__ GemmTile tile_of(const GemmUnits& units, int index) {
   const int first_row = tile / of_raster * units.raster_rows;
   const int rows = min(units.raster_rows, units.tile_rows - first_row);
   const int first_step = part * units.split_steps;
-  return {(first_row + tile % of_raster % rows) * kGemmHopperRows, tile % of_raster / rows * kColumns, part,
-          first_step, min(units.split_steps, units.steps - first_step)};
+  return {(first_row + tile % of_raster % rows) * kRows, tile % of_raster / rows * kColumns, part, first_step,
+          min(units.split_steps, units.steps - first_step)};
 }
 
 // One operand: `kWidth` rows of a or columns of b, 64 products deep.
@@ -102,19 +102,24 @@ struct alignas(1024) GemmOperand {
   }
 };
 
-// The pipeline's Problem (pipeline.h) up to the epilogue. Stages: as many as fit beside `Shared`.
-template <int kColumns_, simt::Major kMajorA, simt::Major kMajorB, int kStages_>
+// The pipeline's Problem (pipeline.h) up to the epilogue. Tiles of 128 rows are shared by the two consumers,
+// 64 rows each; tiles of 64 rows are taken in turns.
+template <int kRows_, int kColumns_, simt::Major kMajorA, simt::Major kMajorB, int kStages_>
 class GemmProduct : public PipelineProblem {
  public:
+  static constexpr int kRows = kRows_;
   static constexpr int kColumns = kColumns_;
   static constexpr int kStages = kStages_;
-  static constexpr int kConsumers = kGemmHopperRows / 64;
+  static constexpr int kConsumers = 2;
+  static constexpr bool kInTurns = kRows == 64;
   static constexpr int kTiles = 1;
   static constexpr int kSums = kColumns / 2;
+  static_assert(kRows == 64 || kRows == 64 * kConsumers);
 
-  using OperandA = GemmOperand<kGemmHopperRows, kMajorA>;
+  using OperandA = GemmOperand<kRows, kMajorA>;
   using OperandB = GemmOperand<kColumns, kMajorB>;
   using Tile = GemmTile;
+  using Sums = float[kTiles][kSums];
   struct Stage {
     OperandA a;
     OperandB b;
@@ -129,14 +134,16 @@ class GemmProduct : public PipelineProblem {
                            const GemmHopperConfig& config) {
     const auto ceil_div = [](int x, int y) { return (x + y - 1) / y; };
     return {OperandA::map(a, shape.M, shape.K), OperandB::map(b, shape.N, shape.K),
-            GemmUnits{ceil_div(shape.M, kGemmHopperRows), ceil_div(shape.N, kColumns), config.splits,
+            GemmUnits{ceil_div(shape.M, kRows), ceil_div(shape.N, kColumns), config.splits,
                       config.split_steps, ceil_div(shape.K, kGemmHopperDepth), config.raster_rows}};
   }
 
   __device__ __forceinline__ explicit GemmProduct(const Operands& operands) : operands_(operands) {}
 
   __device__ __forceinline__ int tiles() const { return operands_.units.count(); }
-  __device__ __forceinline__ Tile tile(int index) const { return tile_of<kColumns>(operands_.units, index); }
+  __device__ __forceinline__ Tile tile(int index) const {
+    return tile_of<kRows, kColumns>(operands_.units, index);
+  }
   __device__ __forceinline__ int steps(const Tile& tile) const { return tile.steps; }
 
   __device__ __forceinline__ void load(const Tile& tile, int step, Stage& stage, simt::Mbarrier& full) const {
@@ -145,28 +152,23 @@ class GemmProduct : public PipelineProblem {
     stage.b.load(operands_.b, full, tile.column, k);
   }
 
-  __device__ __forceinline__ void multiply(const Stage& stage, int consumer, float (&sums)[kTiles][kSums],
-                                           bool first) const {
+  __device__ __forceinline__ void multiply(const Stage& stage, int consumer, Sums& sums, bool first) const {
+    const int block = kInTurns ? 0 : consumer;
     SIMT_UNROLL
     for (int k16 = 0; k16 < kGemmHopperDepth / 16; ++k16) {
-      simt::wgmma<kMajorA, kMajorB>(sums[0], stage.a.descriptor(consumer, k16), stage.b.descriptor(0, k16),
+      simt::wgmma<kMajorA, kMajorB>(sums[0], stage.a.descriptor(block, k16), stage.b.descriptor(0, k16),
                                     !first || k16 > 0);
     }
   }
 
+ protected:
+  // The first of a consumer's 64 rows.
+  __device__ __forceinline__ static int first_row(const Tile& tile, int consumer) {
+    return tile.row + (kInTurns ? 0 : 64 * consumer);
+  }
+
  private:
   const Operands& operands_;
-};
-
-// Where a consumer's thread has its sums: rows row() and row() + 8, columns column() + 8 * j and the next,
-// for j = 0, 1, ... (hopper.h).
-struct SumsPlace {
-  int row, column;
-
-  __device__ __forceinline__ SumsPlace(const GemmTile& tile, int consumer)
-      : row(tile.row + 64 * consumer + static_cast<int>(threadIdx.x) % 128 / 32 * 16 +
-            static_cast<int>(threadIdx.x) % 32 / 4),
-        column(tile.column + static_cast<int>(threadIdx.x) % 4 * 2) {}
 };
 
 }  // namespace alexnet

@@ -8,7 +8,6 @@
 // microseconds before and mostly still lie in the level-2 cache.
 
 #include "kernels/common/check.h"
-#include "kernels/gemm/hopper/epilogue.h"
 #include "kernels/gemm/hopper/gemm_hopper.h"
 #include "simt/simt.h"
 
@@ -28,6 +27,18 @@ __device__ __forceinline__ PairOf<float> as_pair(float first, float second, cons
 }
 __device__ __forceinline__ PairOf<simt::bf16> as_pair(float first, float second, const simt::bf16*) {
   return {simt::to_bf16(first), simt::to_bf16(second)};
+}
+
+__device__ __forceinline__ float as_float(float x) { return x; }
+__device__ __forceinline__ float as_float(simt::bf16 x) { return simt::to_float(x); }
+
+// c: the element that the result goes to, read where beta is not 0.
+template <class C>
+__device__ __forceinline__ float finish(const GemmEpilogue& epilogue, float sum, float bias, const C* c) {
+  float value = epilogue.alpha * sum;
+  if (epilogue.beta != 0.0f) value = value + epilogue.beta * as_float(*c);
+  value = value + bias;
+  return epilogue.relu && value <= 0.0f ? 0.0f : value;  // a comparison, so that NaN goes through
 }
 
 // Grid: (8 rows each, 64 columns each); block: (32, 8). N is a multiple of 2, partials at a multiple of 8.
@@ -50,8 +61,8 @@ __global__ void __launch_bounds__(kRows* kPairs)
     sum.y += next.y;
   }
   const float bias = epilogue.bias != nullptr ? epilogue.bias[row] : 0.0f;
-  *reinterpret_cast<PairOf<C>*>(c + place) = as_pair(hopper::finish(epilogue, sum.x, bias, c + place),
-                                                     hopper::finish(epilogue, sum.y, bias, c + place + 1), c);
+  *reinterpret_cast<PairOf<C>*>(c + place) =
+      as_pair(finish(epilogue, sum.x, bias, c + place), finish(epilogue, sum.y, bias, c + place + 1), c);
 }
 
 template <class C>
