@@ -68,6 +68,34 @@ bool fits(std::uintptr_t a, std::uintptr_t b, std::uintptr_t c, const Sizes& siz
   return result;
 }
 
+GemmSgdShape as_sgd_shape(const Sizes& sizes) {
+  const GemmShape shape = as_shape(sizes, false, false);
+  return {shape.M, shape.N, shape.K};
+}
+
+// blocks: as chosen if 0.
+void run_with_sgd(std::uintptr_t x, std::uintptr_t dy, std::uintptr_t w, std::uintptr_t v,
+                  std::uintptr_t w_bf16, std::uintptr_t state, const Sizes& sizes, float lr, float momentum,
+                  float weight_decay, int blocks, Where where) {
+  const GemmSgdShape shape = as_sgd_shape(sizes);
+  const auto [inputs, outputs, images] = sizes;
+  const auto* x_pointer = as_pointer<const simt::bf16>(x, inputs * images, "x");
+  const auto* dy_pointer = as_pointer<const simt::bf16>(dy, outputs * images, "dy");
+  const std::int64_t count = inputs * outputs;
+  const SgdUpdate update{as_pointer<float>(w, count, "w"), as_pointer<float>(v, count, "v"),
+                         as_optional_pointer<simt::bf16>(w_bf16, count, "w_bf16"),
+                         as_optional_pointer<const std::uint32_t>(state, 3, "state"),
+                         SgdRates{lr, momentum, weight_decay}};
+  GemmSgdHopperConfig config = choose_gemm_sgd_hopper(shape);
+  if (blocks > 0) config.blocks = blocks;
+  const Launch launch(where);
+  gemm_sgd_hopper(x_pointer, dy_pointer, shape, update, config, launch.stream());
+}
+
+std::string choose_with_sgd(const Sizes& sizes) {
+  return to_string(choose_gemm_sgd_hopper(as_sgd_shape(sizes)));
+}
+
 }  // namespace
 
 void bind_hopper_gemm(py::module_& module) {
@@ -78,6 +106,10 @@ void bind_hopper_gemm(py::module_& module) {
   module.def("gemm_hopper_workspace_bytes", &workspace_bytes, py::arg("sizes"), py::arg("cut"));
   module.def("gemm_hopper_fits", &fits, py::arg("a"), py::arg("b"), py::arg("c"), py::arg("sizes"),
              py::arg("trans_a"), py::arg("trans_b"), py::arg("dtype"));
+  module.def("gemm_sgd_hopper", &run_with_sgd, py::arg("x"), py::arg("dy"), py::arg("w"), py::arg("v"),
+             py::arg("w_bf16"), py::arg("state"), py::arg("sizes"), py::arg("lr"), py::arg("momentum"),
+             py::arg("weight_decay"), py::arg("blocks"), py::arg("where"));
+  module.def("choose_gemm_sgd_hopper", &choose_with_sgd, py::arg("sizes"), "The launch, as text.");
 }
 
 }  // namespace alexnet
