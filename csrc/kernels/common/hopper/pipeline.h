@@ -42,9 +42,10 @@
 // producer's for phase u - 1 of empty, and "phase -1" counts as ended. So both carry (stage, parity), and
 // parity turns when stage wraps.
 //
-// Tiles. Block b works on tiles b, b + blocks, b + 2 * blocks, ...: tiles that run at the same time are
-// neighbours and find each other's operands in the L2 cache. All roles compute the same list of tiles, and
-// nothing is communicated.
+// Tiles. In every round the blocks take the next tiles, one each: tiles that run at the same time are
+// neighbours and find each other's operands in the L2 cache. Every other round goes backwards, so that when
+// long tiles come first, the block with the longest of one round has the shortest of the next. All roles
+// compute the same list of tiles, and nothing is communicated.
 //
 // A kernel is a class Problem, made once by every thread from the arguments:
 //
@@ -74,7 +75,7 @@
 // Problem can derive from PipelineProblem, which does nothing in prepare and begin.
 //
 // With `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the
-// first consumer the block's tiles 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
+// first consumer those of rounds 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
 // stage is then read, and given back, by one of them alone:
 //
 //   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
@@ -149,13 +150,19 @@ __device__ __forceinline__ int bytes_of_step(const Problem& problem) {
   }
 }
 
+// The tile of this block in a round; past the number of tiles in its last round, if it has none there.
+__device__ __forceinline__ int tile_of_round(int round) {
+  const int place = round % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
+  return round * static_cast<int>(gridDim.x) + place;
+}
+
 // One thread fills stage after stage, through all tiles of the block.
 template <class Problem>
 __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem>& shared) {
   RingPlace<Problem::kStages> place;
   const int tiles = problem.tiles();
-  for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-    auto tile = problem.tile(index);
+  for (int round = 0; tile_of_round(round) < tiles; ++round) {
+    auto tile = problem.tile(tile_of_round(round));
     const int steps = problem.steps(tile);
     for (int step = 0; step < steps; ++step) {
       simt::mbarrier_wait(shared.empty[place.stage], place.parity ^ 1);
@@ -198,17 +205,12 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
   RingPlace<Problem::kStages> place;
   float sums[Problem::kTiles][Problem::kSums];
   const int tiles = problem.tiles();
-  int turn = 0;
-  for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-    auto tile = problem.tile(index);
+  for (int round = 0; tile_of_round(round) < tiles; ++round) {
+    auto tile = problem.tile(tile_of_round(round));
     const int steps = problem.steps(tile);
-    if constexpr (Problem::kInTurns) {
-      const bool skip = turn != consumer;
-      turn = turn + 1 < Problem::kConsumers ? turn + 1 : 0;
-      if (skip) {
-        for (int step = 0; step < steps; ++step) place.advance();
-        continue;
-      }
+    if (Problem::kInTurns && round % Problem::kConsumers != consumer) {
+      for (int step = 0; step < steps; ++step) place.advance();
+      continue;
     }
     problem.begin(tile, consumer, shared.own);
     multiply_tile(problem, shared, steps, consumer, place, sums);
@@ -218,7 +220,7 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
 }
 
 // Grid: any number of blocks, at most one for each multiprocessor; block: 1 + kConsumers warpgroups. Owns the
-// tiles blockIdx.x, blockIdx.x + gridDim.x, ...
+// tiles tile_of_round(0), tile_of_round(1), ...
 template <class Problem>
 __global__ void __launch_bounds__((Problem::kConsumers + 1) * kWarpgroup, 1)
     pipeline_kernel(const __grid_constant__ typename Problem::Arguments arguments) {
