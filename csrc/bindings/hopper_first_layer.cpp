@@ -1,9 +1,8 @@
 // The first layer's Hopper kernel by itself: for tests and measurements. Operations reach it through
 // conv_fprop.
 
-#include <limits>
-
 #include "bindings/bindings.h"
+#include "bindings/conv_shape.h"
 #include "kernels/conv/hopper/first_layer_hopper.h"
 
 namespace py = pybind11;
@@ -11,27 +10,11 @@ namespace py = pybind11;
 namespace alexnet {
 namespace {
 
-int as_int(std::int64_t size) {
-  require(size <= std::numeric_limits<int>::max(),
-          "convolution: a size of " + std::to_string(size) + " is too large");
-  return static_cast<int>(size);
-}
-
-ConvShape as_shape(const Shape4& x, const Shape4& w, const Shape4& y, const Pair& stride, const Pair& pad) {
-  elements(x, "x");
-  elements(w, "w");
-  elements(y, "y");
-  require(w[0] == x[0] && w[3] == y[0] && x[3] == y[3],
-          "convolution: the shapes of x, w and y do not fit each other");
-  return {as_int(x[0]), as_int(x[1]), as_int(x[2]), as_int(x[3]), as_int(w[3]), as_int(w[1]), as_int(w[2]),
-          as_int(y[1]), as_int(y[2]), stride[0],    stride[1],    pad[0],       pad[1],       1};
-}
-
 // blocks: as chosen if 0.
 void run(std::uintptr_t x, std::uintptr_t w, std::uintptr_t b, std::uintptr_t y, const Shape4& x_shape,
          const Shape4& w_shape, const Shape4& y_shape, const Pair& stride, const Pair& pad, bool relu,
          int blocks, Where where) {
-  const ConvShape shape = as_shape(x_shape, w_shape, y_shape, stride, pad);
+  const ConvShape shape = as_shape(x_shape, w_shape, y_shape, stride, pad, 1);
   const auto* x_pointer = as_pointer<const simt::bf16>(x, elements(x_shape, "x"), "x");
   const auto* w_pointer = as_pointer<const simt::bf16>(w, elements(w_shape, "w"), "w");
   const auto* b_pointer = as_optional_pointer<const float>(b, shape.K, "b");
@@ -43,12 +26,12 @@ void run(std::uintptr_t x, std::uintptr_t w, std::uintptr_t b, std::uintptr_t y,
 }
 
 std::string choose(const Shape4& x, const Shape4& w, const Shape4& y, const Pair& stride, const Pair& pad) {
-  return to_string(choose_conv_first_layer_hopper(as_shape(x, w, y, stride, pad)));
+  return to_string(choose_conv_first_layer_hopper(as_shape(x, w, y, stride, pad, 1)));
 }
 
 bool fits(std::uintptr_t x, std::uintptr_t y, const Shape4& x_shape, const Shape4& w_shape,
           const Shape4& y_shape, const Pair& stride, const Pair& pad) {
-  return conv_first_layer_hopper_fits(as_shape(x_shape, w_shape, y_shape, stride, pad),
+  return conv_first_layer_hopper_fits(as_shape(x_shape, w_shape, y_shape, stride, pad, 1),
                                       reinterpret_cast<const simt::bf16*>(x),
                                       reinterpret_cast<const simt::bf16*>(y));
 }

@@ -1,5 +1,5 @@
 // The first layer's convolution, bfloat16, on Hopper's matrix units. The kernel and the story are in
-// conv_first_layer.cu.
+// first_layer_problem.h.
 #pragma once
 
 #include <string>
