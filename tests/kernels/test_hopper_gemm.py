@@ -211,7 +211,7 @@ def test_what_the_copy_engine_cannot_take():
     assert not fits(a=8) and not fits(b=8) and not fits(c=8)
     assert fits(c=8, dtype="float32") and not fits(c=4, dtype="float32")
     with pytest.raises(ValueError, match="cannot take these arrays"):
-        emulated.gemm_hopper(1, 2, 4, (60, 60, 60), False, False, 1, 0, 0, False, "bfloat16", None, 0, HERE)
+        emulated.gemm_hopper(1024, 2048, 4096, (60, 60, 60), False, False, 1, 0, 0, False, "bfloat16", None, 0, HERE)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -224,7 +224,7 @@ def test_the_choice_can_be_printed_without_a_gpu(module):
     assert chosen(*fc6) == "tiles of 128x128, K in 4 parts of 36 steps, 128 blocks"
     assert module.gemm_hopper_workspace_bytes(fc6, None) == 4 * 4 * 4096 * 128
     assert chosen(*fc7) == "tiles of 128x128, K in 4 parts of 16 steps, 128 blocks"
-    assert chosen(*fc8) == "tiles of 128x128, K in 8 parts of 8 steps, 64 blocks"
+    assert chosen(*fc8) == "tiles of 128x128, K in 13 parts of 5 steps, 104 blocks"
     assert chosen(9216, 128, 4096) == "tiles of 128x128, K whole of 64 steps, 72 blocks"
     assert chosen(4096, 1024, 9216) == "tiles of 128x256, K whole of 144 steps, 128 blocks"
     with pytest.raises(ValueError, match="128 or 256 columns"):

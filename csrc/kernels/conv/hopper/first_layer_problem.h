@@ -40,6 +40,7 @@
 
 #include "kernels/common/hopper/epilogue.h"
 #include "kernels/common/hopper/pipeline.h"
+#include "kernels/common/pack.h"
 #include "simt/hopper.h"
 
 namespace alexnet {
@@ -165,20 +166,14 @@ class FirstLayerProblem : public PipelineProblem {
     SIMT_UNROLL
     for (int first = 0; first < kFirstLayerProducts / 8; first += kThreads / kFilters) {
       const int piece = first + static_cast<int>(threadIdx.x) / kFilters;
-      std::uint32_t packed[4];
+      Pack<simt::bf16, 8> products;
       SIMT_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        std::uint32_t bits[2];
-        SIMT_UNROLL
-        for (int h = 0; h < 2; ++h) {
-          const int k = 8 * piece + 2 * i + h;
-          bits[h] = exists && k < f_.products ? simt::bf16_bits(w[std::int64_t(k) * f_.K]) : 0;
-        }
-        packed[i] = bits[0] | bits[1] << 16;
+      for (int i = 0; i < 8; ++i) {
+        const int k = 8 * piece + i;
+        products.at[i] = exists && k < f_.products ? w[std::int64_t(k) * f_.K] : simt::to_bf16(0.0f);
       }
       const int place = piece % 8 ^ f % 8;  // the swizzle of 128 bytes
-      *reinterpret_cast<uint4*>(&shared.weights[piece / 8][f][place * 8]) =
-          make_uint4(packed[0], packed[1], packed[2], packed[3]);
+      *reinterpret_cast<Pack<simt::bf16, 8>*>(&shared.weights[piece / 8][f][place * 8]) = products;
     }
   }
 

@@ -12,15 +12,18 @@ namespace {
 // workspace's size nor the bits change with it.
 constexpr int kMultiprocessors = 132;
 
-// A model of the time in clocks, good enough to rank the few ways to cut a product. A multiprocessor does
-// 2048 multiply-adds a clock and takes in at most 64 bytes a clock from the level-2 cache, all of them
-// together 4550 (8 TB/s).
+// A model of the time in clocks, to rank the few ways to cut a product; estimates, of which only the first is
+// the hardware's own number. A multiprocessor does 2048 multiply-adds a clock; from the level-2 cache it
+// takes in at most 40 bytes a clock, all of them together 4550 (8 TB/s).
 constexpr std::int64_t kProductsPerClock = 2048;
-constexpr std::int64_t kBytesPerClock = 64;
+constexpr std::int64_t kBytesPerClock = 40;
 constexpr std::int64_t kBytesPerClockOfAll = 4550;
 constexpr std::int64_t kClocksOfTile = 1000;        // 0.6 us before the first product and after the last
 constexpr std::int64_t kClocksOfSecondPass = 4000;  // 2 us: the launch of sum_partials
 constexpr int kMostSplits = 32;
+
+// The level-2 cache has 50 MB: larger partial matrices would be written to memory and read back.
+constexpr std::size_t kMostWorkspace = 32 << 20;
 
 // The tiles, and why there are two. 128 x 256 reads 48 KB for 1024 clocks of products, 128 x 128 reads 32 KB
 // for 512: the wide one is never worse where there are columns enough. A fully connected layer with 128
@@ -90,6 +93,7 @@ GemmHopperConfig choose_gemm_hopper(const GemmShape& shape) {
   for (const TileChoice& tile : kTiles) {
     for (int splits = 1; splits <= std::min(kMostSplits, steps_of(shape)); ++splits) {
       const GemmHopperConfig config = cut_gemm_hopper(shape, tile.columns, splits, kMultiprocessors);
+      if (gemm_hopper_workspace_bytes(shape, config) > kMostWorkspace) break;
       const std::int64_t time = clocks(shape, config);
       if (best.blocks == 0 || time < fewest) {
         best = config;

@@ -5,9 +5,9 @@
 // x [inputs, images] and dy [outputs, images] are bfloat16, w and v [inputs, outputs] float32 in place; the
 // bfloat16 copy of w for the next step is written along. dw stays in registers.
 //
-// Why. 58.6 of AlexNet's 62 million weights are in these layers. With 128 images their gradient is 7.5 billion
-// multiply-adds, 20 us; but w, v, dw and the copy are 26 bytes a weight in two kernels, 1.5 GB or 350 us.
-// Without dw it is 18 bytes: w and v read and written, the copy written.
+// Why. 58.6 of AlexNet's 62 million weights are in these layers. With 128 images their gradient is 7.5
+// billion multiply-adds, 20 us; but w, v, dw and the copy are 26 bytes a weight in two kernels, 1.5 GB or 350
+// us. Without dw it is 18 bytes: w and v read and written, the copy written.
 //
 // Mapping. A tile of w is 64 inputs x 256 outputs; its K is the images, two steps of 64 for 128 of them. The
 // producer's thread copies as for gemm.cu (operands.h; both arrays run along K). The consumers take tiles in
