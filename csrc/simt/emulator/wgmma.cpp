@@ -151,6 +151,7 @@ void Warpgroups::issue(const WgmmaOperands& operands, Site site) {
     std::copy_n(operands.a_registers, 4, operation.a[lane].begin());
     thread.pinned.push_back({operands.a_registers, operation.a[lane], number, site});
   }
+  if (races_ != nullptr) races_->issue_together(self, operation.known);
   if (++operation.arrived < kThreads) return;
   for (const int waiting : operation.waiting) scheduler_.wake(waiting);
   if (scheduler_.order() == Order::reverse || scheduler_.by_lot(2)) execute(group, number + 1);
@@ -178,22 +179,36 @@ void Warpgroups::commit() {
 
 void Warpgroups::execute(Warpgroup& group, std::size_t count) {
   while (group.executed < count) {
-    multiply(*group.operations.front());
+    multiply(*group.operations.front(), group.times);
     group.operations.pop_front();
     ++group.executed;
   }
 }
 
-void Warpgroups::multiply(const Multiplication& operation) {
+void Warpgroups::read(const Operand& operand, const EngineWork& work, float* out) const {
+  read_operand(shared_, operand, out);
+  if (races_ == nullptr) return;
+  operand.for_each_unit([&](std::uint32_t offset, std::uint32_t, std::uint32_t) {
+    races_->engine_access(work, shared_.at(offset), 16, AccessKind::read);
+  });
+}
+
+void Warpgroups::multiply(const Multiplication& operation, std::vector<std::uint32_t>& times) {
   alignas(64) thread_local float a[16 * 64];
   alignas(64) thread_local float b[16 * 256];
   const WgmmaOperands& operands = operation.operands;
   const auto columns = static_cast<int>(operation.tile->columns);
+  EngineWork work;
+  if (races_ != nullptr) {
+    work = races_->begin_work(EngineKind::matrix, operation.warpgroup, operation.known,
+                              "the wgmma of warpgroup ", operation.warpgroup, operation.site);
+    times.push_back(work.time);
+  }
   const Operand in_b = decode_operand(shared_, operands.b, operands.major_b, columns, "B", operation.site);
-  read_operand(shared_, in_b, b);
+  read(in_b, work, b);
   if (operands.a_registers == nullptr) {
     const Operand in_a = decode_operand(shared_, operands.a, operands.major_a, 64, "A", operation.site);
-    read_operand(shared_, in_a, a);
+    read(in_a, work, a);
   } else {
     for (std::size_t thread = 0; thread < kThreads; ++thread) {
       for_each_accumulator(thread, 8, [&](std::size_t e, std::size_t row, std::size_t k) {
@@ -217,6 +232,7 @@ void Warpgroups::wait(int groups, float* const (&named)[8], Site site) {
   const auto committed = static_cast<int>(thread.commits.size());
   if (committed <= groups) return;
   const std::size_t done = thread.commits[static_cast<std::size_t>(committed - groups - 1)];
+  if (done == 0) return;
   if (done > group.executed) {
     Multiplication& last = *group.operations[done - 1 - group.executed];
     if (last.arrived < kThreads) {
@@ -224,6 +240,9 @@ void Warpgroups::wait(int groups, float* const (&named)[8], Site site) {
       scheduler_.wait(last, site);
     }
     execute(group, done);
+  }
+  if (races_ != nullptr) {
+    races_->learn(self, EngineKind::matrix, self / static_cast<int>(kThreads), group.times[done - 1]);
   }
   check_pinned(thread, done, site);
   take_back(thread, done, named, site);
@@ -257,6 +276,16 @@ void Warpgroups::check_pinned(ThreadState& thread, std::size_t done, Site site) 
                 " were changed before the wgmma_wait at " + where(site) +
                 ". Each operation in flight needs its own");
   });
+}
+
+const Site* Warpgroups::holder(const void* address) const {
+  const auto self = static_cast<std::size_t>(scheduler_.current());
+  if (!used_ || self / kThreads >= warpgroups_.size()) return nullptr;
+  const auto* at = static_cast<const float*>(address);
+  for (const Loan& loan : warpgroups_[self / kThreads]->threads[self % kThreads].loans) {
+    if (at >= loan.d && at < loan.d + loan.size) return &loan.site;
+  }
+  return nullptr;
 }
 
 void Warpgroups::ended() {
