@@ -6,10 +6,9 @@
 // whichever the array has; wgmma reads both, so nothing is ever transposed:
 //
 //   Major::k    the array's rows run along K (a [M, K], b [N, K]): one box
-//               row i of the stage = row i of the tile, its 64 products               128 or 256 rows of 128
-//               B
+//               row i of the stage = row i of the tile: its 64 products, 128 bytes
 //   Major::mn   the array's rows run along M or N (a [K, M], b [K, N]): a box for each 64 of them
-//               rows 64 * i + k of the stage = product k of the tile's rows 64 * i ... 64 * i + 63
+//               row 64 * i + k of the stage = product k of the tile's rows 64 * i to 64 * i + 63
 //
 // In both, the tile's rows 64 * i to 64 * i + 63 are the 8 KB from 8192 * i on: consumer i's part of a.
 // Within 128 bytes the copy engine exchanges the 16-byte pieces (128-byte swizzle), and wgmma exchanges them
