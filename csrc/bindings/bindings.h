@@ -111,6 +111,7 @@ void bind_dropout(pybind11::module_& module);
 void bind_emulated_device(pybind11::module_& module);  // adds nothing to _cuda
 void bind_gemm(pybind11::module_& module);
 void bind_hopper_conv(pybind11::module_& module);
+void bind_hopper_first_layer(pybind11::module_& module);
 void bind_hopper_gemm(pybind11::module_& module);
 void bind_hopper_wgrad(pybind11::module_& module);
 void bind_lrn(pybind11::module_& module);

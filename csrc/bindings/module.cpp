@@ -11,6 +11,7 @@ PYBIND11_MODULE(ALEXNET_MODULE, module) {
   alexnet::bind_emulated_device(module);
   alexnet::bind_gemm(module);
   alexnet::bind_hopper_conv(module);
+  alexnet::bind_hopper_first_layer(module);
   alexnet::bind_hopper_gemm(module);
   alexnet::bind_hopper_wgrad(module);
   alexnet::bind_lrn(module);

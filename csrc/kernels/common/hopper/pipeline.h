@@ -55,7 +55,8 @@
 //   struct Arguments                               trivially copyable; holds the tensor maps
 //   struct Stage, struct Shared                    what lies in shared memory; types whose alignment says so
 //   struct Tile                                    what a role remembers of its tile; may hold a walk
-//   static constexpr int kBytes                    that the copies of one step bring to a stage
+//   static constexpr int kBytes                    that the copies of one step bring to a stage; or, where
+//                                                  boxes depend on the shape, int bytes()
 //
 //   explicit Problem(const Arguments&)
 //   void prepare(stages, shared)                   all threads of the block, once, before anything else
@@ -72,6 +73,13 @@
 //   void finish(const Tile&, int consumer, sums, shared)   the epilogue
 //
 // Problem can derive from PipelineProblem, which does nothing in prepare and begin.
+//
+// With `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the
+// first consumer those of rounds 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
+// stage is then read, and given back, by one of them alone:
+//
+//   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
+//   consumer 1   ..................... wait full, M0 M1, e e e, ...
 #pragma once
 
 #include <utility>
@@ -86,6 +94,7 @@ constexpr int kWarpgroup = 128;
 constexpr std::size_t kMostSharedBytes = 227 * 1024;
 
 struct PipelineProblem {
+  static constexpr bool kInTurns = false;
   template <class Stages, class Shared>
   __device__ __forceinline__ void prepare(Stages&, Shared&) const {}
   template <class Tile, class Shared>
@@ -132,6 +141,15 @@ struct RoleRegisters<4> {
   static constexpr int kProducer = 24, kConsumer = 120;
 };
 
+template <class Problem>
+__device__ __forceinline__ int bytes_of_step(const Problem& problem) {
+  if constexpr (requires { problem.bytes(); }) {
+    return problem.bytes();
+  } else {
+    return Problem::kBytes;
+  }
+}
+
 // The tile of this block in a round; past the number of tiles in its last round, if it has none there.
 __device__ __forceinline__ int tile_of_round(int round) {
   const int place = round % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
@@ -148,7 +166,7 @@ __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem
     const int steps = problem.steps(tile);
     for (int step = 0; step < steps; ++step) {
       simt::mbarrier_wait(shared.empty[place.stage], place.parity ^ 1);
-      simt::mbarrier_arrive_expect_tx(shared.full[place.stage], Problem::kBytes);
+      simt::mbarrier_arrive_expect_tx(shared.full[place.stage], bytes_of_step(problem));
       problem.load(tile, step, shared.stages[place.stage], shared.full[place.stage]);
       place.advance();
     }
@@ -189,8 +207,13 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
   const int tiles = problem.tiles();
   for (int round = 0; tile_of_round(round) < tiles; ++round) {
     auto tile = problem.tile(tile_of_round(round));
+    const int steps = problem.steps(tile);
+    if (Problem::kInTurns && round % Problem::kConsumers != consumer) {
+      for (int step = 0; step < steps; ++step) place.advance();
+      continue;
+    }
     problem.begin(tile, consumer, shared.own);
-    multiply_tile(problem, shared, problem.steps(tile), consumer, place, sums);
+    multiply_tile(problem, shared, steps, consumer, place, sums);
     problem.finish(tile, consumer, sums, shared.own);
   }
   simt::tma_store_wait<0>();  // a store reads shared memory, which ends with the block
@@ -202,11 +225,12 @@ template <class Problem>
 __global__ void __launch_bounds__((Problem::kConsumers + 1) * kWarpgroup, 1)
     pipeline_kernel(const __grid_constant__ typename Problem::Arguments arguments) {
   SIMT_DYN_SHARED(shared, PipelineShared<Problem>);
+  constexpr int kReaders = Problem::kInTurns ? 1 : Problem::kConsumers;  // of a stage
   Problem problem(arguments);
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < Problem::kStages; ++stage) {
       simt::mbarrier_init(shared.full[stage], 1);
-      simt::mbarrier_init(shared.empty[stage], Problem::kConsumers * kWarpgroup / 32);
+      simt::mbarrier_init(shared.empty[stage], kReaders * kWarpgroup / 32);
     }
     simt::fence_mbarrier_init();
   }
