@@ -54,7 +54,8 @@
 //   struct Arguments                               trivially copyable; holds the tensor maps
 //   struct Stage, struct Shared                    what lies in shared memory; types whose alignment says so
 //   struct Tile                                    what a role remembers of its tile; may hold a walk
-//   static constexpr int kBytes                    that the copies of one step bring to a stage
+//   static constexpr int kBytes                    that the copies of one step bring to a stage; or, where
+//                                                  boxes depend on the shape, int bytes()
 //
 //   explicit Problem(const Arguments&)
 //   void prepare(stages, shared)                   all threads of the block, once, before anything else
@@ -131,6 +132,15 @@ struct RoleRegisters<4> {
   static constexpr int kProducer = 24, kConsumer = 120;
 };
 
+template <class Problem>
+__device__ __forceinline__ int bytes_of_step(const Problem& problem) {
+  if constexpr (requires { problem.bytes(); }) {
+    return problem.bytes();
+  } else {
+    return Problem::kBytes;
+  }
+}
+
 // One thread fills stage after stage, through all tiles of the block.
 template <class Problem>
 __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem>& shared) {
@@ -141,7 +151,7 @@ __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem
     const int steps = problem.steps(tile);
     for (int step = 0; step < steps; ++step) {
       simt::mbarrier_wait(shared.empty[place.stage], place.parity ^ 1);
-      simt::mbarrier_arrive_expect_tx(shared.full[place.stage], Problem::kBytes);
+      simt::mbarrier_arrive_expect_tx(shared.full[place.stage], bytes_of_step(problem));
       problem.load(tile, step, shared.stages[place.stage], shared.full[place.stage]);
       place.advance();
     }

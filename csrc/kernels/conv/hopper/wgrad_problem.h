@@ -1,0 +1,161 @@
+// What a block does for a filter gradient, as a Problem of pipeline.h. conv_wgrad.cu and
+// conv_first_layer_wgrad.cu tell the story and list the instances.
+#pragma once
+
+#include "kernels/common/hopper/pipeline.h"
+#include "kernels/conv/hopper/wgrad_plan.h"
+#include "simt/hopper.h"
+
+namespace alexnet {
+
+struct WgradArguments {
+  simt::TensorMap x, dy;
+  float* pieces;
+  WgradPlan plan;
+};
+
+// Tiles of kRows x kColumns sums, which kConsumers share by rows.
+template <int kRows, int kColumns, int kConsumers_, bool kFiltersAreRows, int kStages_>
+class WgradProblem {
+ public:
+  static constexpr int kFilters = kFiltersAreRows ? kRows : kColumns;
+  static constexpr int kInputs = kFiltersAreRows ? kColumns : kRows;
+
+  static constexpr int kStages = kStages_;
+  static constexpr int kConsumers = kConsumers_;
+  static constexpr int kTiles = kRows / 64 / kConsumers;
+  static constexpr int kSums = kColumns / 2;
+  using Arguments = WgradArguments;
+
+  // A step of both operands: rows of 64 images.
+  struct alignas(1024) Stage {
+    simt::bf16 dy[kFilters * kImages];
+    alignas(1024) simt::bf16 x[kInputs * kImages];
+  };
+  struct Shared {};
+
+  // A "tile" of the pipeline is a piece: what this block does of a tile of dw.
+  struct Tile {
+    WgradTile of_dw;
+    Deal deal;
+  };
+
+  static Arguments arguments(const simt::bf16* x, const simt::bf16* dy, float* pieces,
+                             const WgradPlan& plan) {
+    const ConvShape& shape = plan.shape;
+    const ConvWgradHopperConfig& config = plan.config;
+    // Neighbouring taps are neighbouring pixels, whatever the stride.
+    return {map(x, {shape.N, shape.C, shape.W, shape.H},
+                {kImages, config.box_channels, config.box_columns, config.box_rows}),
+            map(dy, {shape.N, shape.K, shape.Q, shape.P}, {kImages, kFilters, 1, 1}), pieces, plan};
+  }
+
+  __device__ __forceinline__ explicit WgradProblem(const Arguments& arguments)
+      : g_(arguments), plan_(arguments.plan), block_(blockIdx.x) {
+    const int begin = block_ * plan_.block_steps;
+    const int end = min(begin + plan_.block_steps, plan_.steps());
+    first_tile_ = plan_.tile_of(begin);
+    pieces_ = plan_.tile_of(end - 1) - first_tile_ + 1;
+  }
+
+  // Rows of x that no box fills: ones in the first, for db, and zeros.
+  template <class Stages>
+  __device__ __forceinline__ void prepare(Stages& stages, Shared&) const {
+    constexpr std::uint32_t kTwoOnes = 0x3f803f80;
+    constexpr int kWords = kImages / 2;
+    const int first = plan_.box_size();
+    for (Stage& stage : stages) {
+      auto* words = reinterpret_cast<std::uint32_t*>(stage.x);
+      for (int i = first * kWords + static_cast<int>(threadIdx.x); i < kInputs * kWords; i += blockDim.x) {
+        words[i] = i / kWords == first ? kTwoOnes : 0;
+      }
+    }
+  }
+
+  // The pipeline goes through blockIdx.x, blockIdx.x + gridDim.x, ...: this block's pieces in their order.
+  __device__ __forceinline__ int tiles() const { return block_ + pieces_ * static_cast<int>(gridDim.x); }
+  __device__ __forceinline__ Tile tile(int index) const {
+    const WgradTile tile = plan_.tile(first_tile_ + index / static_cast<int>(gridDim.x));
+    return {tile, Deal(tile, plan_.block_steps)};
+  }
+  __device__ __forceinline__ int steps(const Tile& piece) const {
+    return piece.deal.count(block_, plan_.block_steps);
+  }
+
+  __device__ __forceinline__ int bytes() const {
+    return (plan_.box_size() + kFilters) * kImages * static_cast<int>(sizeof(simt::bf16));
+  }
+
+  __device__ __forceinline__ void load(const Tile& piece, int step, Stage& stage,
+                                       simt::Mbarrier& full) const {
+    const WgradTile& tile = piece.of_dw;
+    const int dealt = piece.deal.step(block_, piece.deal.begin(block_) + step);
+    const int image = dealt % plan_.image_blocks * kImages;
+    const int position = dealt / plan_.image_blocks;
+    const int p = tile.p.begin + position / tile.q.count;
+    const int q = tile.q.begin + position % tile.q.count;
+    const ConvShape& shape = plan_.shape;
+    simt::tma_load(stage.dy, g_.dy, full, {image, tile.group * plan_.filters() + tile.filter, q, p});
+    simt::tma_load(
+        stage.x, g_.x, full,
+        {image, tile.group * plan_.channels() + tile.channel, q * shape.stride_w - shape.pad_left + tile.s,
+         p * shape.stride_h - shape.pad_top + tile.r});
+  }
+
+  template <class SharedOfBlock>
+  __device__ __forceinline__ void begin(const Tile&, int, SharedOfBlock&) const {}
+
+  __device__ __forceinline__ void multiply(const Stage& stage, int consumer, float (&sums)[kTiles][kSums],
+                                           bool first) const {
+    const simt::bf16* rows = kFiltersAreRows ? stage.dy : stage.x;
+    const simt::bf16* columns = kFiltersAreRows ? stage.x : stage.dy;
+    SIMT_UNROLL
+    for (int k16 = 0; k16 < kImages / 16; ++k16) {
+      const std::uint64_t b = simt::wgmma_descriptor(columns + k16 * 16, 0, kEightRows);
+      SIMT_UNROLL
+      for (int i = 0; i < kTiles; ++i) {
+        const simt::bf16* block = rows + (consumer * kTiles + i) * 64 * kImages;
+        const std::uint64_t a = simt::wgmma_descriptor(block + k16 * 16, 0, kEightRows);
+        simt::wgmma<simt::Major::k, simt::Major::k>(sums[i], a, b, !first || k16 > 0);
+      }
+    }
+  }
+
+  // The sums go to the workspace as the registers hold them, 16 bytes a thread, 512 a warp.
+  __device__ __forceinline__ void finish(const Tile& piece, int consumer, const float (&sums)[kTiles][kSums],
+                                         Shared&) const {
+    const std::int64_t place = block_ + piece.of_dw.index;
+    float4* to = reinterpret_cast<float4*>(g_.pieces + place * (kRows * kColumns)) +
+                 consumer * (kTiles * kSums / 4 * kWarpgroup) + threadIdx.x % kWarpgroup;
+    SIMT_UNROLL
+    for (int i = 0; i < kTiles; ++i) {
+      SIMT_UNROLL
+      for (int j = 0; j < kSums; j += 4) {
+        *to = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
+        to += kWarpgroup;
+      }
+    }
+  }
+
+ private:
+  static constexpr int kEightRows = 8 * kImages * sizeof(simt::bf16);
+
+  // Of an array [channels, rows, columns, images], whose boxes run over images, channels, columns and rows.
+  static simt::TensorMap map(const simt::bf16* array, const int (&size)[4], const int (&box)[4]) {
+    const std::uint64_t column = sizeof(simt::bf16) * size[0];
+    const std::uint64_t row = column * size[2];
+    simt::TensorMapSpec spec{array, simt::ElementType::bfloat16, 4, {}, {row * size[3], column, row}, {}};
+    for (int i = 0; i < 4; ++i) {
+      spec.size[i] = size[i];
+      spec.box[i] = box[i];
+    }
+    return simt::make_tensor_map(spec);
+  }
+
+  const Arguments& g_;
+  const WgradPlan& plan_;
+  int block_;
+  int first_tile_, pieces_;
+};
+
+}  // namespace alexnet
