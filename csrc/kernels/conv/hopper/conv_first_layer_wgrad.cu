@@ -42,9 +42,9 @@ using FirstLayer = WgradProblem<384, 96, 3, false, 3>;
 }  // namespace
 
 void conv_first_layer_wgrad_pieces(const simt::bf16* x, const simt::bf16* dy, float* pieces,
-                                   const WgradPlan& plan, simt::stream_t stream) {
+                                   const WgradPlan& plan, bool with_db, simt::stream_t stream) {
   const int blocks = plan.config.blocks;
-  launch_pipeline<FirstLayer>(FirstLayer::arguments(x, dy, pieces, plan), blocks, blocks, stream);
+  launch_pipeline<FirstLayer>(FirstLayer::arguments(x, dy, pieces, plan, with_db), blocks, blocks, stream);
 }
 
 }  // namespace alexnet

@@ -50,11 +50,12 @@ constexpr int kStages = 4;  // of up to 56 KB
 
 template <int kRows, int kColumns, int kConsumers, bool kFiltersAreRows>
 bool launch_if_chosen(const simt::bf16* x, const simt::bf16* dy, float* pieces, const WgradPlan& plan,
-                      simt::stream_t stream) {
+                      bool with_db, simt::stream_t stream) {
   using Problem = WgradProblem<kRows, kColumns, kConsumers, kFiltersAreRows, kStages>;
   const ConvWgradHopperConfig& config = plan.config;
   if (config.tile_filters != Problem::kFilters || config.tile_inputs != Problem::kInputs) return false;
-  launch_pipeline<Problem>(Problem::arguments(x, dy, pieces, plan), config.blocks, config.blocks, stream);
+  launch_pipeline<Problem>(Problem::arguments(x, dy, pieces, plan, with_db), config.blocks, config.blocks,
+                           stream);
   return true;
 }
 
@@ -69,9 +70,9 @@ constexpr auto kLaunchers = {
 }  // namespace
 
 void conv_wgrad_pieces(const simt::bf16* x, const simt::bf16* dy, float* pieces, const WgradPlan& plan,
-                       simt::stream_t stream) {
+                       bool with_db, simt::stream_t stream) {
   for (const auto launch : kLaunchers) {
-    if (launch(x, dy, pieces, plan, stream)) return;
+    if (launch(x, dy, pieces, plan, with_db, stream)) return;
   }
   require(false, "conv_wgrad_hopper: no kernel for " + to_string(plan.config));
 }

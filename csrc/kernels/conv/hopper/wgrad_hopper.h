@@ -52,8 +52,9 @@ struct ConvWgradResult {
   SgdUpdate bias;
 };
 
-// Whether db and the update of the bias come for nothing: where one box holds all taps and leaves room in the
-// tile for one more row. Else they are somebody else's business.
+// Whether db and the update of the bias can be had along with dw, nearly for nothing: where the sum of some
+// tile goes over all of dy, as those of the middle tap do if padding keeps the size. Else bias_grad has to
+// read dy again.
 bool conv_wgrad_hopper_gives_db(const ConvShape& shape, int multiprocessors);
 
 // workspace: conv_wgrad_hopper_workspace_bytes(shape, multiprocessors) bytes at a multiple of 16. No two

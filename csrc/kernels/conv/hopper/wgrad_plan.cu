@@ -53,9 +53,11 @@ WgradPlan cut(const ConvShape& shape, const ConvWgradHopperConfig& config) {
   plan.boxes_across = ceil_div(shape.S, config.box_columns);
   plan.boxes = plan.boxes_across * ceil_div(shape.R, config.box_rows);
   plan.image_blocks = ceil_div(shape.N, kImages);
+  plan.db_box = -1;
   for (int box = 0; box < plan.boxes; ++box) {
     const int positions = plan.rows_of(box).count * plan.columns_of(box).count;
     plan.starts[box + 1] = plan.starts[box] + positions * plan.image_blocks;
+    if (plan.db_box < 0 && positions == shape.P * shape.Q) plan.db_box = box;
   }
   return plan;
 }
@@ -79,7 +81,7 @@ Choice evaluate(const ConvShape& shape, ConvWgradHopperConfig config, int multip
   const int columns = config.filters_are_rows ? config.tile_inputs : config.tile_filters;
   const double rate = kMultiplyAdds * (columns >= 192 ? 1.0 : columns >= 128 ? 0.93 : 0.85);
   const double bytes = (config.tile_filters + plan.box_size()) * kImages * sizeof(simt::bf16);
-  const double step = std::max(double(plan.piece_size()) * kImages / rate, bytes / kBytes);
+  const double step = std::max(double(plan.sums_of_tile()) * kImages / rate, bytes / kBytes);
   // Every piece is written and read once, by all multiprocessors together.
   const double piece = 2.0 * sizeof(float) * plan.piece_size() / kBytes;
   const double pieces = 1 + (config.tiles - 1.0) / config.blocks;
@@ -136,10 +138,6 @@ Choice choose(const ConvShape& real_shape, int multiprocessors) {
   return best;
 }
 
-std::size_t piece_bytes(const ConvWgradHopperConfig& config) {
-  return sizeof(float) * config.tile_filters * config.tile_inputs;
-}
-
 }  // namespace
 
 bool conv_wgrad_hopper_fits(const ConvShape& shape, bool aligned) {
@@ -154,8 +152,8 @@ ConvWgradHopperConfig choose_conv_wgrad_hopper(const ConvShape& shape, int multi
 }
 
 std::size_t conv_wgrad_hopper_workspace_bytes(const ConvShape& shape, int multiprocessors) {
-  const ConvWgradHopperConfig config = choose_conv_wgrad_hopper(shape, multiprocessors);
-  return piece_bytes(config) * (config.blocks + config.tiles - 1);
+  const WgradPlan plan = cut(shape, choose_conv_wgrad_hopper(shape, multiprocessors));
+  return sizeof(float) * plan.piece_size() * plan.pieces();
 }
 
 std::string to_string(const ConvWgradHopperConfig& config) {
@@ -173,7 +171,7 @@ WgradPlan make_plan(const ConvShape& shape, const ConvWgradHopperConfig& config)
 }
 
 bool conv_wgrad_hopper_gives_db(const ConvShape& shape, int multiprocessors) {
-  return has_row_of_ones(make_plan(shape, choose_conv_wgrad_hopper(shape, multiprocessors)));
+  return make_plan(shape, choose_conv_wgrad_hopper(shape, multiprocessors)).db_box >= 0;
 }
 
 void conv_wgrad_hopper(const simt::bf16* x, const simt::bf16* dy, const ConvWgradResult& result,
@@ -187,11 +185,12 @@ void conv_wgrad_hopper(const simt::bf16* x, const simt::bf16* dy, const ConvWgra
     require(update.w == nullptr || update.v != nullptr, "conv_wgrad_hopper: an update wants w and v");
   }
   const WgradPlan plan = make_plan(shape, choose_conv_wgrad_hopper(shape, multiprocessors));
-  require(has_row_of_ones(plan) || (result.db == nullptr && result.bias.w == nullptr),
-          "conv_wgrad_hopper: this shape's tiles give no db");
+  const bool with_db = result.db != nullptr || result.bias.w != nullptr;
+  require(!with_db || plan.db_box >= 0,
+          "conv_wgrad_hopper: no tile of this shape sees all of dy; use bias_grad");
   const bool first_layer = plan.config.tile_inputs == kFirstLayerInputs;
   const auto first_half = first_layer ? conv_first_layer_wgrad_pieces : conv_wgrad_pieces;
-  first_half(x, dy, workspace, plan, stream);
+  first_half(x, dy, workspace, plan, with_db, stream);
   sum_pieces(workspace, plan, result, stream);
 }
 

@@ -83,6 +83,7 @@ struct WgradPlan {
   int filter_tiles, channel_tiles;  // of a group
   int boxes_across, boxes;          // of taps
   int image_blocks;                 // of 64
+  int db_box;                       // the first box for which all positions are summed, or -1
   int block_steps;                  // of each block; the last one may have fewer
   int starts[kMostBoxes + 1];       // starts[i]: the steps of one tile at each of the boxes before i
 
@@ -94,8 +95,14 @@ struct WgradPlan {
   __host__ __device__ int box_size() const {
     return config.box_channels * config.box_rows * config.box_columns;
   }
-  // Floats of a piece.
-  __host__ __device__ int piece_size() const { return config.tile_filters * config.tile_inputs; }
+  // Floats of a piece: the sums of a tile, then four for each filter whose sum is db.
+  __host__ __device__ int sums_of_tile() const { return config.tile_filters * config.tile_inputs; }
+  __host__ __device__ int piece_size() const { return sums_of_tile() + 4 * config.tile_filters; }
+
+  // Whether the blocks that work on this tile add up dy as well: one tile for each of its filters does.
+  __host__ __device__ bool gives_db(const WgradTile& tile) const {
+    return tile.index / tiles_of_box() == db_box && tile.channel == 0;
+  }
 
   __host__ __device__ Outputs rows_of(int box) const {
     const int first = box / boxes_across * config.box_rows;
@@ -169,16 +176,11 @@ struct Deal {
 // The plan of a choice, with the steps that the shape's stride and padding leave.
 WgradPlan make_plan(const ConvShape& shape, const ConvWgradHopperConfig& config);
 
-// Whether a row of ones fits below the inputs of the tiles, and meets all of dy: then its sums are db.
-__host__ __device__ inline bool has_row_of_ones(const WgradPlan& plan) {
-  return plan.boxes == 1 && plan.box_size() < plan.config.tile_inputs;
-}
-
 // The first half, by the kernels' files.
 void conv_wgrad_pieces(const simt::bf16* x, const simt::bf16* dy, float* pieces, const WgradPlan& plan,
-                       simt::stream_t stream);
+                       bool with_db, simt::stream_t stream);
 void conv_first_layer_wgrad_pieces(const simt::bf16* x, const simt::bf16* dy, float* pieces,
-                                   const WgradPlan& plan, simt::stream_t stream);
+                                   const WgradPlan& plan, bool with_db, simt::stream_t stream);
 
 // The second half: adds the pieces of every tile.
 void sum_pieces(const float* pieces, const WgradPlan& plan, const ConvWgradResult& result,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/common/hopper/pipeline.h"
+#include "kernels/common/pack.h"
 #include "kernels/conv/hopper/wgrad_plan.h"
 #include "simt/hopper.h"
 
@@ -12,6 +13,7 @@ struct WgradArguments {
   simt::TensorMap x, dy;
   float* pieces;
   WgradPlan plan;
+  bool with_db;
 };
 
 // Tiles of kRows x kColumns sums, which kConsumers share by rows.
@@ -40,14 +42,14 @@ class WgradProblem {
     Deal deal;
   };
 
-  static Arguments arguments(const simt::bf16* x, const simt::bf16* dy, float* pieces,
-                             const WgradPlan& plan) {
+  static Arguments arguments(const simt::bf16* x, const simt::bf16* dy, float* pieces, const WgradPlan& plan,
+                             bool with_db) {
     const ConvShape& shape = plan.shape;
     const ConvWgradHopperConfig& config = plan.config;
     // Neighbouring taps are neighbouring pixels, whatever the stride.
     return {map(x, {shape.N, shape.C, shape.W, shape.H},
                 {kImages, config.box_channels, config.box_columns, config.box_rows}),
-            map(dy, {shape.N, shape.K, shape.Q, shape.P}, {kImages, kFilters, 1, 1}), pieces, plan};
+            map(dy, {shape.N, shape.K, shape.Q, shape.P}, {kImages, kFilters, 1, 1}), pieces, plan, with_db};
   }
 
   __device__ __forceinline__ explicit WgradProblem(const Arguments& arguments)
@@ -58,16 +60,14 @@ class WgradProblem {
     pieces_ = plan_.tile_of(end - 1) - first_tile_ + 1;
   }
 
-  // Rows of x that no box fills: ones in the first, for db, and zeros.
+  // Rows of x that no box fills become zeros. Their sums are nobody's, but what is multiplied must be
+  // written.
   template <class Stages>
   __device__ __forceinline__ void prepare(Stages& stages, Shared&) const {
-    constexpr std::uint32_t kTwoOnes = 0x3f803f80;
-    constexpr int kWords = kImages / 2;
-    const int first = plan_.box_size();
     for (Stage& stage : stages) {
-      auto* words = reinterpret_cast<std::uint32_t*>(stage.x);
-      for (int i = first * kWords + static_cast<int>(threadIdx.x); i < kInputs * kWords; i += blockDim.x) {
-        words[i] = i / kWords == first ? kTwoOnes : 0;
+      for (int i = plan_.box_size() * kImages + static_cast<int>(threadIdx.x); i < kInputs * kImages;
+           i += blockDim.x) {
+        stage.x[i] = simt::to_bf16(0.0f);
       }
     }
   }
@@ -102,11 +102,14 @@ class WgradProblem {
          p * shape.stride_h - shape.pad_top + tile.r});
   }
 
-  template <class SharedOfBlock>
-  __device__ __forceinline__ void begin(const Tile&, int, SharedOfBlock&) const {}
+  __device__ __forceinline__ void begin(const Tile& piece, int, Shared&) {
+    sums_dy_ = g_.with_db && plan_.gives_db(piece.of_dw);
+    SIMT_UNROLL
+    for (float& sum : dy_sums_) sum = 0.0f;
+  }
 
   __device__ __forceinline__ void multiply(const Stage& stage, int consumer, float (&sums)[kTiles][kSums],
-                                           bool first) const {
+                                           bool first) {
     const simt::bf16* rows = kFiltersAreRows ? stage.dy : stage.x;
     const simt::bf16* columns = kFiltersAreRows ? stage.x : stage.dy;
     SIMT_UNROLL
@@ -119,26 +122,64 @@ class WgradProblem {
         simt::wgmma<simt::Major::k, simt::Major::k>(sums[i], a, b, !first || k16 > 0);
       }
     }
+    if (sums_dy_) add_dy(stage, consumer);  // while the matrix units are busy with those
   }
 
   // The sums go to the workspace as the registers hold them, 16 bytes a thread, 512 a warp.
   __device__ __forceinline__ void finish(const Tile& piece, int consumer, const float (&sums)[kTiles][kSums],
                                          Shared&) const {
     const std::int64_t place = block_ + piece.of_dw.index;
-    float4* to = reinterpret_cast<float4*>(g_.pieces + place * (kRows * kColumns)) +
-                 consumer * (kTiles * kSums / 4 * kWarpgroup) + threadIdx.x % kWarpgroup;
+    float* to = g_.pieces + place * plan_.piece_size();
+    auto* quads = reinterpret_cast<float4*>(to) + consumer * (kTiles * kSums / 4 * kWarpgroup) +
+                  threadIdx.x % kWarpgroup;
     SIMT_UNROLL
     for (int i = 0; i < kTiles; ++i) {
       SIMT_UNROLL
       for (int j = 0; j < kSums; j += 4) {
-        *to = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
-        to += kWarpgroup;
+        *quads = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
+        quads += kWarpgroup;
       }
+    }
+    if (!sums_dy_) return;
+    SIMT_UNROLL
+    for (int i = 0; i < kQuarters; ++i) {
+      const Quarter quarter(consumer, i);
+      to[kRows * kColumns + 4 * quarter.filter + quarter.index] = dy_sums_[i];
     }
   }
 
  private:
   static constexpr int kEightRows = 8 * kImages * sizeof(simt::bf16);
+
+  // db: each row of dy in the stage is four quarters of 16 images, and all consumers' threads share these.
+  // Neighbouring threads take neighbouring rows, whose pieces the swizzle puts into different banks.
+  static constexpr int kThreads = kConsumers * kWarpgroup;
+  static constexpr int kQuarters = 4 * kFilters / kThreads;  // of a thread
+  static_assert(4 * kFilters % kThreads == 0);
+  struct Quarter {
+    int filter, index;
+    __device__ __forceinline__ Quarter(int consumer, int i) {
+      const int number = i * kThreads + consumer * kWarpgroup + static_cast<int>(threadIdx.x) % kWarpgroup;
+      filter = number % kFilters;
+      index = number / kFilters;
+    }
+  };
+
+  __device__ __forceinline__ void add_dy(const Stage& stage, int consumer) {
+    using Piece = Pack<simt::bf16, 8>;
+    SIMT_UNROLL
+    for (int i = 0; i < kQuarters; ++i) {
+      const Quarter quarter(consumer, i);
+      const auto* row = reinterpret_cast<const Piece*>(stage.dy + quarter.filter * kImages);
+      SIMT_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const Piece piece = row[(2 * quarter.index + half) ^ (quarter.filter % 8)];
+        SIMT_UNROLL
+        for (int image = 0; image < 8; ++image) dy_sums_[i] += simt::to_float(piece.at[image]);
+      }
+    }
+    __syncwarp();  // one lane gives the stage back for all
+  }
 
   // Of an array [channels, rows, columns, images], whose boxes run over images, channels, columns and rows.
   static simt::TensorMap map(const simt::bf16* array, const int (&size)[4], const int (&box)[4]) {
@@ -156,6 +197,8 @@ class WgradProblem {
   const WgradPlan& plan_;
   int block_;
   int first_tile_, pieces_;
+  bool sums_dy_ = false;
+  float dy_sums_[kQuarters];
 };
 
 }  // namespace alexnet

@@ -15,7 +15,9 @@
 // weight, and writes it. Where filters are the patch's rows, half a warp takes the 16 rows of a column, which
 // are neighbours in dw; where they are columns, 8 lanes take a row.
 //
-// db is the row of ones (conv_first_layer_wgrad.cu): the input after a box's last, at the first channel.
+// Behind the sums of a tile, a piece may hold those of dy: four for each filter, one float4. 32 filters are
+// one more patch, of which thread i adds the eight warps' sums of part i % 4 of filter i / 4, and every
+// fourth thread adds the parts.
 //
 // What limits it: reading the pieces, 17 MB where 132 blocks have 128 x 256 sums each. They were written just
 // before, and most of them are still in the L2 cache.
@@ -31,6 +33,7 @@ constexpr int kWarps = 8;
 constexpr int kPatchRows = 16;
 constexpr int kPatchColumns = 8;
 constexpr int kPatch = kPatchRows * kPatchColumns;
+constexpr int kPatchFilters = kPatch / 4;  // of db
 
 __device__ __forceinline__ float4 plus(const float4& a, const float4& b) {
   return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
@@ -51,7 +54,7 @@ __device__ __forceinline__ float4 add_pieces(const float* pieces, const WgradPla
   return sum;
 }
 
-// A weight of the tile. Writes where `to` is not null.
+// Writes a gradient where `to` is not null, and updates what it is the gradient of.
 __device__ __forceinline__ void write(float* to, const SgdUpdate& update, std::int64_t place,
                                       float gradient) {
   if (to != nullptr) to[place] = gradient;
@@ -60,31 +63,33 @@ __device__ __forceinline__ void write(float* to, const SgdUpdate& update, std::i
   }
 }
 
-__device__ __forceinline__ void write_weight(const WgradPlan& plan, const WgradTile& tile, int filter_of_tile,
+// Unless the tile sticks out of dw there.
+__device__ __forceinline__ void write_weight(const WgradPlan& plan, const WgradTile& tile, int filter,
                                              int input, float gradient, const ConvWgradResult& result) {
   const ConvWgradHopperConfig& config = plan.config;
   const ConvShape& shape = plan.shape;
-  if (tile.filter + filter_of_tile >= plan.filters()) return;
-  const int filter = tile.group * plan.filters() + tile.filter + filter_of_tile;
   const int tap = input / config.box_channels;
   const int channel = tile.channel + input % config.box_channels;
   const int r = tile.r + tap / config.box_columns;
   const int s = tile.s + tap % config.box_columns;
-  if (input == plan.box_size() && tile.channel == 0 && has_row_of_ones(plan)) {
-    write(result.db, result.bias, filter, gradient);
-  } else if (input < plan.box_size() && channel < plan.channels() && r < shape.R && s < shape.S) {
+  if (input < plan.box_size() && channel < plan.channels() && r < shape.R && s < shape.S &&
+      tile.filter + filter < plan.filters()) {
     const int row = (channel * shape.R + r) * shape.S + s;
-    write(result.dw, result.filters, std::int64_t(row) * shape.K + filter, gradient);
+    const int column = tile.group * plan.filters() + tile.filter + filter;
+    write(result.dw, result.filters, std::int64_t(row) * shape.K + column, gradient);
   }
 }
 
-// Grid: patches of a tile, tiles. Block: kWarps warps. Owns the patch's weights in dw, and in db.
+// Grid: patches of a tile, and those of its db; tiles. Block: kWarps warps. Owns the patch's weights in dw,
+// or filters in db.
 __global__ void __launch_bounds__(kWarps * 32)
     sum_pieces_kernel(const float* pieces, const __grid_constant__ WgradPlan plan, ConvWgradResult result) {
   SIMT_SHARED(sums, float4[kWarps][32]);
   const WgradTile tile = plan.tile(blockIdx.y);
   const int patch = blockIdx.x;
   const int thread = threadIdx.x;
+  const bool is_db = patch * kPatch >= plan.sums_of_tile();
+  if (is_db && !plan.gives_db(tile)) return;
   sums[thread / 32][thread % 32] = add_pieces(pieces, plan, tile, patch);
   __syncthreads();
   if (thread >= kPatch) return;
@@ -92,10 +97,20 @@ __global__ void __launch_bounds__(kWarps * 32)
   const bool filters_are_rows = plan.config.filters_are_rows;
   const int row = filters_are_rows ? thread % kPatchRows : thread / kPatchColumns;
   const int column = filters_are_rows ? thread / kPatchRows : thread % kPatchColumns;
-  const float* values = &sums[0][0].x + (row % 8 * 4 + column / 2) * 4 + row / 8 * 2 + column % 2;
+  const int place = is_db ? thread : (row % 8 * 4 + column / 2) * 4 + row / 8 * 2 + column % 2;
+  const float* values = &sums[0][0].x + place;
   float total = values[0];
   for (int warp = 1; warp < kWarps; ++warp) total += values[warp * kPatch];
 
+  if (is_db) {
+    total += __shfl_xor_sync(0xffffffffu, total, 1);
+    total += __shfl_xor_sync(0xffffffffu, total, 2);
+    const int filter = tile.filter + patch * kPatchFilters - plan.sums_of_tile() / 4 + thread / 4;
+    if (thread % 4 == 0 && filter < plan.filters()) {
+      write(result.db, result.bias, tile.group * plan.filters() + filter, total);
+    }
+    return;
+  }
   const int columns = filters_are_rows ? plan.config.tile_inputs : plan.config.tile_filters;
   const int of_64_rows = patch / 4;  // every four patches are 64 rows x 8 columns
   const int tile_row = of_64_rows / (columns / kPatchColumns) * 64 + patch % 4 * kPatchRows + row;
@@ -108,7 +123,9 @@ __global__ void __launch_bounds__(kWarps * 32)
 
 void sum_pieces(const float* pieces, const WgradPlan& plan, const ConvWgradResult& result,
                 simt::stream_t stream) {
-  const dim3 grid(plan.piece_size() / kPatch, plan.config.tiles);
+  const bool with_db = result.db != nullptr || result.bias.w != nullptr;
+  const int patches = (with_db ? plan.piece_size() : plan.sums_of_tile()) / kPatch;
+  const dim3 grid(patches, plan.config.tiles);
   simt::launch(sum_pieces_kernel, grid, dim3(kWarps * 32), 0, stream, pieces, plan, result);
 }
 
