@@ -12,19 +12,19 @@ namespace {
 
 thread_local Block* current_block = nullptr;
 
-// A thread of the grid: the kernel, then what its end means to its warp.
+// A thread of the grid: the kernel, then what its end means to others.
 class OneThread final : public Call {
  public:
-  OneThread(const Call& kernel, Warps& warps) : kernel_(kernel), warps_(warps) {}
+  OneThread(const Call& kernel, Block& block) : kernel_(kernel), block_(block) {}
   void run() const override {
     kernel_.run();
-    warps_.ended();
+    block_.thread_ended();
   }
   std::vector<Argument> arguments() const override { return kernel_.arguments(); }
 
  private:
   const Call& kernel_;
-  Warps& warps_;
+  Block& block_;
 };
 
 }  // namespace
@@ -41,6 +41,25 @@ void Block::begin_launch(const Grid& grid) {
   gridDim = grid.grid;
   blockDim = grid.block;
   scheduler.prepare(grid.block, grid.schedule.order);
+  scheduler.set_background(&bulk_copies);
+}
+
+void Block::begin_block(RaceChecker* races) {
+  barriers.begin_block(races);
+  warps.begin_block(races);
+  shared.begin_block(grid_.shared_bytes);
+  mbarriers.begin_block(races);
+  bulk_copies.begin_block(races, grid_.operation->device);
+  small_copies.begin_block(races);
+  warpgroups.begin_block(races);
+  registers.begin_block();
+}
+
+void Block::thread_ended() {
+  small_copies.ended();
+  bulk_copies.ended();
+  warpgroups.ended();
+  warps.ended();
 }
 
 void Block::run(std::uint64_t index) {
@@ -53,9 +72,7 @@ void Block::run(std::uint64_t index) {
     races = &RaceChecker::instance();
     races->begin_block(scheduler.threads(), index, shared);
   }
-  barriers.begin_block(races);
-  warps.begin_block(races);
-  shared.begin_block(grid_.shared_bytes);
+  begin_block(races);
   const uint3 place = blockIdx;
   current_block = this;
   std::string problem = run_threads(index);
@@ -71,7 +88,8 @@ void Block::run(std::uint64_t index) {
 // What went wrong, or nothing.
 std::string Block::run_threads(std::uint64_t index) {
   try {
-    scheduler.run(OneThread(*grid_.call, warps), Random(grid_.schedule.seed ^ (index << 20)));
+    scheduler.run(OneThread(*grid_.call, *this), Random(grid_.schedule.seed ^ (index << 20)));
+    bulk_copies.end_block();
   } catch (const Deadlock& error) {
     return error.what();
   } catch (const std::exception& error) {
@@ -79,7 +97,8 @@ std::string Block::run_threads(std::uint64_t index) {
   } catch (...) {
     return "the kernel threw something that is no std::exception, in thread " + triple(threadIdx);
   }
-  return shared.end_block();
+  const std::string copies = mbarriers.end_block();
+  return copies.empty() ? shared.end_block() : copies;
 }
 
 }  // namespace simt::emulator

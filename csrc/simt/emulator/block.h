@@ -3,10 +3,15 @@
 #pragma once
 
 #include "simt/emulator/barriers.h"
+#include "simt/emulator/cp_async.h"
+#include "simt/emulator/mbarrier.h"
 #include "simt/emulator/race.h"
+#include "simt/emulator/register_pool.h"
 #include "simt/emulator/scheduler.h"
 #include "simt/emulator/shared_memory.h"
+#include "simt/emulator/tma.h"
 #include "simt/emulator/warps.h"
+#include "simt/emulator/wgmma.h"
 
 namespace simt::emulator {
 
@@ -32,11 +37,20 @@ class Block {
   static Block& here();
 
   Scheduler scheduler;
-  Barriers barriers{scheduler};
-  Warps warps{scheduler};
   SharedMemory shared;
+  Barriers barriers{scheduler};
+  Warps warps{scheduler, shared};
+  Mbarriers mbarriers{scheduler, shared};
+  BulkCopies bulk_copies{scheduler, shared, mbarriers};
+  SmallCopies small_copies{scheduler, shared};
+  Warpgroups warpgroups{scheduler, shared};
+  RegisterPool registers{scheduler};
+
+  // The running thread has come to the end of the kernel.
+  void thread_ended();
 
  private:
+  void begin_block(RaceChecker* races);
   std::string run_threads(std::uint64_t index);
 
   Grid grid_{};

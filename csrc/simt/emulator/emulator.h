@@ -12,6 +12,7 @@
 #include "simt/emulator/runtime.h"
 #include "simt/emulator/settings.h"
 #include "simt/emulator/vocabulary.h"
+#include "simt/simt.h"
 
 #if defined(__clang__)
 #define SIMT_UNROLL _Pragma("unroll")

@@ -40,7 +40,18 @@ enum class Vote { none, any, all, count };
 // the outcome of the vote.
 int barrier(int id, int threads, bool wait, Vote vote, bool predicate, Site site);
 
-enum class WarpOperation { sync, shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot };
+enum class WarpOperation {
+  sync,
+  shuffle,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,
+  ballot,
+  // Their values are addresses of the structs in hopper_runtime.h, one for each lane.
+  ldmatrix,
+  stmatrix,
+  mma
+};
 
 // One operation that all lanes of `mask` take part in; returns this lane's result.
 std::uint64_t warp(WarpOperation operation, unsigned mask, std::uint64_t value, int argument, int width,

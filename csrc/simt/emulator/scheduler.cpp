@@ -71,9 +71,15 @@ int Scheduler::pop() {
   return index;
 }
 
-// The thread whose turn it is, or -1 when all have ended. Asynchronous work that could wake a thread (copies,
-// matrix units) would be tried here before a deadlock is declared.
+bool Scheduler::advance_background() {
+  return background_ != nullptr && background_->advance(order_ == Order::random ? &random_ : nullptr);
+}
+
+// The thread whose turn it is, or -1 when all have ended. Copies run when no thread can, and by lot before.
 int Scheduler::next() {
+  if (by_lot(4)) advance_background();
+  while (ring_size_ == 0 && done_ < count_ && advance_background()) {
+  }
   if (ring_size_ > 0) return pop();
   if (done_ < count_) report_deadlock();
   return -1;
@@ -172,6 +178,7 @@ void Scheduler::spin(std::uint64_t what, Site site) {
         " for something that does not happen. Blocks run one after another, so a block must not wait for "
         "another one; split the work into two kernels");
   }
+  advance_background();
   yield();
 }
 

@@ -28,6 +28,16 @@ class Waitable {
   ~Waitable() = default;
 };
 
+// Work that goes on beside the threads of a block: copies that are under way.
+class Background {
+ public:
+  // Does a piece of it; false when there is none. `random` draws which one; null: the oldest.
+  virtual bool advance(Random* random) = 0;
+
+ protected:
+  ~Background() = default;
+};
+
 // No thread of the block can go on. Other errors are the running thread's.
 struct Deadlock : Error {
   using Error::Error;
@@ -46,6 +56,9 @@ class Scheduler {
  public:
   Scheduler();
 
+  void set_background(Background* background) { background_ = background; }
+  Order order() const { return order_; }
+
   // Before the first block of a launch, on the CPU thread that will run it.
   void prepare(dim3 block, Order order);
 
@@ -63,6 +76,8 @@ class Scheduler {
   // Called by the running thread: runs others until some thread wakes this one.
   void wait(const Waitable& what, Site site);
   void wake(int index);
+  // True for one in `odds` calls under a random order, never under another one.
+  bool by_lot(unsigned odds) { return order_ == Order::random && random_.below(odds) == 0; }
   // Called by the running thread: lets the others that can run go first.
   void yield();
   // yield() of a thread that polls; `what` stands for what it asked and was told. Throws when nothing else
@@ -75,6 +90,7 @@ class Scheduler {
   void push(int index);
   int pop();
   int next();
+  bool advance_background();
   void finish();
   void set_current(int index);
   void switch_to(int index);
@@ -82,6 +98,7 @@ class Scheduler {
   [[noreturn]] void report_deadlock() const;
 
   const Call* call_ = nullptr;
+  Background* background_ = nullptr;
   Order order_ = Order::forward;
   Random random_{0};
   int count_ = 0;

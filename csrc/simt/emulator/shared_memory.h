@@ -34,6 +34,7 @@ class SharedMemory {
 
   bool contains(const void* address) const;
   std::size_t offset(const void* address) const;
+  unsigned char* at(std::size_t offset) const { return arena_ + offset; }
 
   bool inside(const void* address, std::size_t bytes) const;  // of one object
   // "byte 12 of tile", or "4 bytes past the end of tile".

@@ -4,6 +4,7 @@
 
 #include <bit>
 
+#include "simt/emulator/matrices.h"
 #include "simt/emulator/race.h"
 #include "simt/emulator/text.h"
 
@@ -22,6 +23,12 @@ const char* name_of(WarpOperation operation) {
       return "__shfl_down_sync";
     case WarpOperation::shuffle_xor:
       return "__shfl_xor_sync";
+    case WarpOperation::ldmatrix:
+      return "ldmatrix_x4";
+    case WarpOperation::stmatrix:
+      return "stmatrix_x4";
+    case WarpOperation::mma:
+      return "mma_m16n8k16";
     case WarpOperation::ballot:
       break;
   }
@@ -81,6 +88,9 @@ void Warps::check(const Warp& warp, unsigned lane, unsigned mask, WarpOperation 
   }
   if (width < 1 || width > 32 || !std::has_single_bit(static_cast<unsigned>(width))) {
     throw Error(place() + ": the width is " + std::to_string(width) + ", it must be 1, 2, 4, 8, 16 or 32");
+  }
+  if (operation >= WarpOperation::ldmatrix && mask != ~0u) {
+    throw Error(place() + ": the block's last warp has fewer than 32 threads, and matrices need all");
   }
   if (mask & warp.ended) {
     throw Error(place() + ": the mask " + hexadecimal(mask) + " names lanes " +
@@ -148,10 +158,12 @@ void Warps::complete(Meeting& meeting) {
   const int self = scheduler_.current();
   const int first = meeting.warp * static_cast<int>(kLanes);
   const std::uint64_t votes = meeting.operation == WarpOperation::ballot ? count_votes(meeting) : 0;
+  const bool matrix = meeting.operation >= WarpOperation::ldmatrix;
+  if (matrix) run_matrix_operation(meeting.operation, meeting.values, shared_, meeting.site);
+  const bool shuffle =
+      !matrix && meeting.operation != WarpOperation::sync && meeting.operation != WarpOperation::ballot;
   for (unsigned rest = meeting.mask; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
-    const bool shuffle =
-        meeting.operation != WarpOperation::sync && meeting.operation != WarpOperation::ballot;
     scheduler_.thread(first + lane).result = shuffle ? shuffled(meeting, static_cast<unsigned>(lane)) : votes;
   }
   for (unsigned rest = meeting.mask; rest != 0; rest &= rest - 1) {

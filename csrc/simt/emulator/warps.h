@@ -1,4 +1,4 @@
-// Operations of a warp (32 consecutive threads): __syncwarp, shuffles and votes.
+// Operations of a warp (32 consecutive threads): __syncwarp, shuffles, votes and small matrices.
 //
 // The lanes that a mask names meet; the last to arrive computes everyone's result. No lane is ahead of
 // another in between unless the schedule says so: kernels that count on lockstep fail here as they do on a
@@ -13,10 +13,11 @@
 namespace simt::emulator {
 
 class RaceChecker;
+class SharedMemory;
 
 class Warps {
  public:
-  explicit Warps(Scheduler& scheduler) : scheduler_(scheduler) {}
+  Warps(Scheduler& scheduler, const SharedMemory& shared) : scheduler_(scheduler), shared_(shared) {}
 
   void begin_block(RaceChecker* races);
 
@@ -57,6 +58,7 @@ class Warps {
   static std::uint64_t shuffled(const Meeting& meeting, unsigned lane);
 
   Scheduler& scheduler_;
+  const SharedMemory& shared_;
   RaceChecker* races_ = nullptr;
   std::array<Warp, kMaxThreads / kLanes> warps_;
 };

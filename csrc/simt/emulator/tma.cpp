@@ -1,0 +1,234 @@
+// Copies of boxes, and the reports of one that touches what it must not.
+
+#include "simt/emulator/tma.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "simt/emulator/race.h"
+#include "simt/emulator/text.h"
+
+namespace simt::emulator {
+
+void BulkCopies::begin_block(RaceChecker* races, int device) {
+  races_ = races;
+  device_ = device;
+  loads_.clear();
+  stores_.clear();
+  threads_.assign(static_cast<std::size_t>(scheduler_.threads()), {});
+}
+
+void BulkCopies::end_block() {
+  while (!stores_.empty()) advance_store(0);
+}
+
+// ---- Issuing
+
+// What loads and stores have in common.
+BulkCopies::Copy BulkCopies::begin(const TensorMap& map, const void* shared, const int* at, int rank,
+                                   const char* what, Site site) {
+  const auto refuse = [&](const std::string& text) {
+    throw Error(std::string(what) + " at " + where(site) + ": " + text);
+  };
+  if (map.rank < 2 || map.rank > 5) refuse("the tensor map was not made by make_tensor_map");
+  if (rank != map.rank) {
+    refuse(std::to_string(rank) + " coordinates for a tensor map of " + std::to_string(map.rank) +
+           " dimensions");
+  }
+  if (!shared_.contains(shared)) refuse("the address is not in shared memory");
+  const std::size_t alignment = swizzle_repeat(map.swizzle);
+  if (shared_.offset(shared) % alignment != 0) {
+    refuse("the address, " + shared_.describe(shared) + ", is no multiple of " + std::to_string(alignment) +
+           (map.swizzle == 0 ? ", which copies want" : ", after which the swizzle repeats"));
+  }
+  if (!shared_.inside(shared, box_bytes(map))) {
+    refuse("the box of " + std::to_string(box_bytes(map)) + " bytes at " + shared_.describe(shared) +
+           " reaches past its end");
+  }
+  Copy copy;
+  copy.map = map;
+  std::copy_n(at, rank, copy.at.begin());
+  copy.shared = static_cast<unsigned char*>(const_cast<void*>(shared));
+  copy.thread = scheduler_.current();
+  copy.site = site;
+  return copy;
+}
+
+void BulkCopies::load(void* to, const TensorMap& map, void* barrier, const int* at, int rank, Site site) {
+  Copy copy = begin(map, to, at, rank, "tma_load", site);
+  copy.load = true;
+  copy.barrier = mbarriers_.announce_copy(barrier, site);
+  if (scheduler_.order() == Order::reverse) {
+    run_load(copy);
+  } else {
+    loads_.push_back(std::move(copy));
+  }
+}
+
+void BulkCopies::store(const TensorMap& map, const void* from, const int* at, int rank, Site site) {
+  Copy copy = begin(map, from, at, rank, "tma_store", site);
+  ThreadState& thread = threads_[static_cast<std::size_t>(copy.thread)];
+  copy.group = thread.committed;
+  copy.data.assign(copy.shared, copy.shared + box_bytes(map));
+  ++thread.open;
+  thread.latest = site;
+  stores_.push_back(std::move(copy));
+  if (scheduler_.order() == Order::reverse) {
+    advance_store(stores_.size() - 1);
+    advance_store(stores_.size() - 1);
+  }
+}
+
+void BulkCopies::commit() {
+  ThreadState& thread = threads_[static_cast<std::size_t>(scheduler_.current())];
+  ++thread.committed;
+  thread.open = 0;
+}
+
+void BulkCopies::wait(int groups, StoreWait until) {
+  const int self = scheduler_.current();
+  ThreadState& thread = threads_[static_cast<std::size_t>(self)];
+  const int done = thread.committed - groups;
+  thread.read = std::max(thread.read, done);
+  for (std::size_t i = 0; i < stores_.size();) {
+    Copy& copy = stores_[i];
+    const bool ours = copy.thread == self && copy.group < done;
+    if (!ours || (until == StoreWait::read && copy.step == Step::read)) {
+      ++i;
+    } else {
+      advance_store(i);
+    }
+  }
+}
+
+// The running thread ends: shared memory may go any time.
+void BulkCopies::ended() {
+  const ThreadState& thread = threads_[static_cast<std::size_t>(scheduler_.current())];
+  if (thread.open == 0 && thread.read >= thread.committed) return;
+  const std::string missing =
+      thread.open > 0 ? "tma_store_commit() and tma_store_wait_read<0>()" : "tma_store_wait_read<0>()";
+  throw Error("the thread ended without waiting for the tma_store at " + where(thread.latest) + ": " +
+              missing + " is missing");
+}
+
+// ---- Doing
+
+bool BulkCopies::advance(Random* random) {
+  const std::size_t count = loads_.size() + stores_.size();
+  if (count == 0) return false;
+  const std::size_t chosen = random == nullptr ? 0 : random->below(static_cast<std::uint32_t>(count));
+  if (chosen >= loads_.size()) return advance_store(chosen - loads_.size());
+  const Copy copy = std::move(loads_[chosen]);
+  loads_.erase(loads_.begin() + static_cast<std::ptrdiff_t>(chosen));
+  run_load(copy);
+  return true;
+}
+
+bool BulkCopies::advance_store(std::size_t index) {
+  Copy& copy = stores_[index];
+  if (copy.step == Step::issued) {
+    read_source(copy);
+    copy.step = Step::read;
+  } else {
+    write_target(copy);
+    stores_.erase(stores_.begin() + static_cast<std::ptrdiff_t>(index));
+  }
+  return true;
+}
+
+// The part of a row inside the tensor must be memory of the kernel's device.
+void BulkCopies::check_global(const Copy& copy, const BoxRow& row) {
+  const AddressSpace& space = AddressSpace::instance();
+  if (version_ != space.version() || !known_ || !region_.inside(row.global, row.inside)) {
+    version_ = space.version();
+    known_ = space.find(row.global, region_);
+  }
+  std::string problem;
+  if (!known_) {
+    if (device_ != kNoDevice) problem = "touches memory that no device owns";
+  } else if (region_.freed) {
+    problem = "touches " + region_.name + ", which was freed";
+  } else if (region_.device != device_) {
+    problem = "touches " + region_.name + " of " + device_name(region_.device) + ", and the kernel runs on " +
+              device_name(device_);
+  } else if (!region_.inside(row.global, row.inside)) {
+    problem = "reaches outside " + region_.name + " (" + std::to_string(region_.bytes) +
+              " bytes): the tensor map is larger than its memory";
+  }
+  if (problem.empty()) return;
+  std::string at;
+  for (int d = 0; d < copy.map.rank; ++d) {
+    at += (d == 0 ? "" : ", ") + std::to_string(copy.at[static_cast<std::size_t>(d)]);
+  }
+  throw Error(std::string(copy.load ? "tma_load" : "tma_store") + " at " + where(copy.site) +
+              ": the box that begins at {" + at + "} " + problem);
+}
+
+namespace {
+
+// Bytes `begin` to `end` of a box lie in pieces of 16 at most, which a swizzle moves as a whole.
+template <class Visit>
+void for_each_piece(const TensorMap& map, std::uint32_t start, std::uint32_t begin, std::uint32_t end,
+                    Visit visit) {
+  for (std::uint32_t at = begin; at < end;) {
+    const std::uint32_t next = std::min(end, (at / 16 + 1) * 16);
+    visit(swizzled(start + at, map.swizzle) - start, at, next - at);
+    at = next;
+  }
+}
+
+// Most pieces are whole, and a copy of a known size is one instruction.
+void copy_piece(unsigned char* to, const unsigned char* from, std::uint32_t bytes) {
+  if (bytes == 16) {
+    std::memcpy(to, from, 16);
+  } else {
+    std::memcpy(to, from, bytes);
+  }
+}
+
+}  // namespace
+
+void BulkCopies::run_load(const Copy& copy) {
+  const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
+  const std::uint32_t rows = box_rows(copy.map);
+  std::vector<unsigned char> line(box_count(copy.map, 0) * copy.map.element_bytes);
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    const BoxRow row = box_row(copy.map, copy.at.data(), i);
+    std::fill(line.begin(), line.end(), 0);
+    if (row.inside > 0) {
+      check_global(copy, row);
+      std::memcpy(line.data() + row.skip, row.global, row.inside);
+    }
+    for_each_piece(copy.map, start, row.offset, row.offset + row.bytes,
+                   [&](std::uint32_t to, std::uint32_t from, std::uint32_t bytes) {
+                     copy_piece(copy.shared + to, line.data() + (from - row.offset), bytes);
+                   });
+  }
+  mbarriers_.complete_copy(copy.barrier, box_bytes(copy.map), copy.site);
+}
+
+// The source must still be what it was when the copy was issued: what the engine reads is a matter of luck
+// otherwise.
+void BulkCopies::read_source(Copy& copy) {
+  const auto differs = std::mismatch(copy.data.begin(), copy.data.end(), copy.shared);
+  if (differs.first == copy.data.end()) return;
+  throw Error("tma_store at " + where(copy.site) + ": its source, " + shared_.describe(differs.second) +
+              ", changed before tma_store_wait_read. All writes come before the barrier in front of the store, "
+              "and the next ones after the wait");
+}
+
+void BulkCopies::write_target(const Copy& copy) {
+  const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
+  const std::uint32_t rows = box_rows(copy.map);
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    const BoxRow row = box_row(copy.map, copy.at.data(), i);
+    if (row.inside == 0) continue;
+    check_global(copy, row);
+    for_each_piece(copy.map, start, row.offset + row.skip, row.offset + row.skip + row.inside,
+                   [&](std::uint32_t from, std::uint32_t at, std::uint32_t bytes) {
+                     copy_piece(row.global + (at - row.offset - row.skip), copy.data.data() + from, bytes);
+                   });
+  }
+}
+
+}  // namespace simt::emulator
