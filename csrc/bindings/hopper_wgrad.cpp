@@ -43,7 +43,7 @@ void wgrad(std::uintptr_t x, std::uintptr_t dy, std::uintptr_t dw, std::uintptr_
                     launch.stream());
 }
 
-// None of these asks for stride or padding.
+// Choice, workspace and fitness ask for neither stride nor padding.
 std::string choice(const Shape4& x, const Shape4& w, const Shape4& y, int groups, int multiprocessors) {
   return to_string(choose_conv_wgrad_hopper(as_shape(x, w, y, {1, 1}, {0, 0}, groups), multiprocessors));
 }
@@ -53,8 +53,9 @@ std::size_t workspace_bytes(const Shape4& x, const Shape4& w, const Shape4& y, i
   return conv_wgrad_hopper_workspace_bytes(as_shape(x, w, y, {1, 1}, {0, 0}, groups), multiprocessors);
 }
 
-bool gives_db(const Shape4& x, const Shape4& w, const Shape4& y, int groups, int multiprocessors) {
-  return conv_wgrad_hopper_gives_db(as_shape(x, w, y, {1, 1}, {0, 0}, groups), multiprocessors);
+bool gives_db(const Shape4& x, const Shape4& w, const Shape4& y, const Pair& stride, const Pair& pad,
+              int groups, int multiprocessors) {
+  return conv_wgrad_hopper_gives_db(as_shape(x, w, y, stride, pad, groups), multiprocessors);
 }
 
 bool fits(const Shape4& x, const Shape4& w, const Shape4& y, int groups, bool aligned) {
@@ -76,7 +77,9 @@ void bind_hopper_wgrad(py::module_& module) {
              py::arg("groups"), py::arg("workspace"), py::arg("multiprocessors"), py::arg("where"));
   define(module, "choose_conv_wgrad_hopper", &choice, "multiprocessors", "The launch, as text.");
   define(module, "conv_wgrad_hopper_workspace_bytes", &workspace_bytes, "multiprocessors", "");
-  define(module, "conv_wgrad_hopper_gives_db", &gives_db, "multiprocessors", "");
+  module.def("conv_wgrad_hopper_gives_db", &gives_db, py::arg("x_shape"), py::arg("w_shape"),
+             py::arg("y_shape"), py::arg("stride"), py::arg("pad"), py::arg("groups"),
+             py::arg("multiprocessors"));
   define(module, "conv_wgrad_hopper_fits", &fits, "aligned", "");
 }
 

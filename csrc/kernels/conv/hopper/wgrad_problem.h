@@ -110,6 +110,7 @@ class WgradProblem {
 
   __device__ __forceinline__ void multiply(const Stage& stage, int consumer, float (&sums)[kTiles][kSums],
                                            bool first) {
+    if (sums_dy_) add_dy(stage, consumer);  // the matrix units are still busy with the step before
     const simt::bf16* rows = kFiltersAreRows ? stage.dy : stage.x;
     const simt::bf16* columns = kFiltersAreRows ? stage.x : stage.dy;
     SIMT_UNROLL
@@ -122,7 +123,6 @@ class WgradProblem {
         simt::wgmma<simt::Major::k, simt::Major::k>(sums[i], a, b, !first || k16 > 0);
       }
     }
-    if (sums_dy_) add_dy(stage, consumer);  // while the matrix units are busy with those
   }
 
   // The sums go to the workspace as the registers hold them, 16 bytes a thread, 512 a warp.
