@@ -72,8 +72,8 @@ class WgradProblem {
     }
   }
 
-  // The pipeline goes through blockIdx.x, blockIdx.x + gridDim.x, ...: this block's pieces in their order.
-  __device__ __forceinline__ int tiles() const { return block_ + pieces_ * static_cast<int>(gridDim.x); }
+  // A block takes one number below tiles() in each of the pipeline's rounds: round i is its i-th piece.
+  __device__ __forceinline__ int tiles() const { return pieces_ * static_cast<int>(gridDim.x); }
   __device__ __forceinline__ Tile tile(int index) const {
     const WgradTile tile = plan_.tile(first_tile_ + index / static_cast<int>(gridDim.x));
     return {tile, Deal(tile, plan_.block_steps)};
@@ -108,9 +108,26 @@ class WgradProblem {
     for (float& sum : dy_sums_) sum = 0.0f;
   }
 
+  // Adds the stage's dy to the sums for db.
+  __device__ __forceinline__ void look(const Stage& stage, int consumer) {
+    if (!sums_dy_) return;
+    using Piece = Pack<simt::bf16, 8>;
+    SIMT_UNROLL
+    for (int i = 0; i < kQuarters; ++i) {
+      const Quarter quarter(consumer, i);
+      const auto* row = reinterpret_cast<const Piece*>(stage.dy + quarter.filter * kImages);
+      SIMT_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const Piece piece = row[(2 * quarter.index + half) ^ (quarter.filter % 8)];
+        SIMT_UNROLL
+        for (int image = 0; image < 8; ++image) dy_sums_[i] += simt::to_float(piece.at[image]);
+      }
+    }
+    __syncwarp();  // one lane gives the stage back for all
+  }
+
   __device__ __forceinline__ void multiply(const Stage& stage, int consumer, float (&sums)[kTiles][kSums],
-                                           bool first) {
-    if (sums_dy_) add_dy(stage, consumer);  // the matrix units are still busy with the step before
+                                           bool first) const {
     const simt::bf16* rows = kFiltersAreRows ? stage.dy : stage.x;
     const simt::bf16* columns = kFiltersAreRows ? stage.x : stage.dy;
     SIMT_UNROLL
@@ -164,22 +181,6 @@ class WgradProblem {
       index = number / kFilters;
     }
   };
-
-  __device__ __forceinline__ void add_dy(const Stage& stage, int consumer) {
-    using Piece = Pack<simt::bf16, 8>;
-    SIMT_UNROLL
-    for (int i = 0; i < kQuarters; ++i) {
-      const Quarter quarter(consumer, i);
-      const auto* row = reinterpret_cast<const Piece*>(stage.dy + quarter.filter * kImages);
-      SIMT_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const Piece piece = row[(2 * quarter.index + half) ^ (quarter.filter % 8)];
-        SIMT_UNROLL
-        for (int image = 0; image < 8; ++image) dy_sums_[i] += simt::to_float(piece.at[image]);
-      }
-    }
-    __syncwarp();  // one lane gives the stage back for all
-  }
 
   // Of an array [channels, rows, columns, images], whose boxes run over images, channels, columns and rows.
   static simt::TensorMap map(const simt::bf16* array, const int (&size)[4], const int (&box)[4]) {
