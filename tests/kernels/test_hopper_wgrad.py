@@ -6,19 +6,17 @@ from functools import cache
 
 import numpy as np
 import pytest
+from kernels.hopper import BOTH, HERE, bf16_bound, emulated, guarded_output
 from kernels.modules import MODULES
 
-from alexnet_cuda import config, ops
+from alexnet_cuda import ops
 from alexnet_cuda.checks.cases.conv import ConvCase
 from alexnet_cuda.checks.compare import compare
-from alexnet_cuda.checks.guard import Guarded, poison
+from alexnet_cuda.checks.guard import Guarded
 from alexnet_cuda.checks.table import sample
 from alexnet_cuda.ops import geometry
 from alexnet_cuda.ops.arrays import BFLOAT16, FLOAT32
 
-EMULATED = config.load("_emulated")[0]
-HERE = (-1, 0)
-BOTH = ("integers", "normal")
 H200 = 132  # multiprocessors
 FEW = 2  # so that small problems get the tiles of large ones
 NO_UPDATE = ((0, 0, 0), (0, 0.0, 0.0, 0.0))
@@ -32,7 +30,7 @@ def windows(case):
     return geometry.windows("conv2d", case.x[1:3], case.w[1:3], case.stride, case.pad, case.ceil_mode)
 
 
-def chosen(case, multiprocessors=H200, module=EMULATED):
+def chosen(case, multiprocessors=H200, module=emulated):
     return module.choose_conv_wgrad_hopper(*shapes(case), case.groups, multiprocessors)
 
 
@@ -44,7 +42,7 @@ def tile_of(text):
 
 def gives_db(case, multiprocessors):
     where = windows(case)
-    return EMULATED.conv_wgrad_hopper_gives_db(*shapes(case), where.stride, where.pad, case.groups, multiprocessors)
+    return emulated.conv_wgrad_hopper_gives_db(*shapes(case), where.stride, where.pad, case.groups, multiprocessors)
 
 
 @cache
@@ -108,13 +106,13 @@ def run(case, x, dy, *, multiprocessors=FEW, db=None, dw=True, filters=None, bia
     """dw and db. Both and the workspace begin as NaN, between canaries; db is asked for where it comes for nothing."""
     where = windows(case)
     db = gives_db(case, multiprocessors) if db is None else db
-    arrays = [Guarded(poison(shape, FLOAT32), 0) for shape in (case.w, case.w[3:])]
-    count = EMULATED.conv_wgrad_hopper_workspace_bytes(*shapes(case), case.groups, multiprocessors) // 4
-    workspace = Guarded(poison((count,), FLOAT32), 0)
+    arrays = [guarded_output(shape, FLOAT32) for shape in (case.w, case.w[3:])]
+    count = emulated.conv_wgrad_hopper_workspace_bytes(*shapes(case), case.groups, multiprocessors) // 4
+    workspace = guarded_output((count,), FLOAT32)
     inputs = [Guarded(array, 0) for array in (x, dy)]
     filter_update, bias_update = (NO_UPDATE if each is None else each.for_kernel() for each in (filters, bias))
     wanted = [guarded.array.ctypes.data if on else 0 for guarded, on in zip(arrays, (dw, db), strict=True)]
-    EMULATED.conv_wgrad_hopper(
+    emulated.conv_wgrad_hopper(
         *(guarded.array.ctypes.data for guarded in inputs), *wanted, filter_update[0], bias_update[0],
         filter_update[1], bias_update[1], *shapes(case), where.stride, where.pad, case.groups,
         workspace.array.ctypes.data, multiprocessors, HERE,
@@ -131,7 +129,7 @@ def comparisons(case, values, got, want):
     terms = case.y[1] * case.y[2] * case.y[3]
     for name, result, right, scale in (("dw", got[0], want_dw, scale_dw), ("db", got[1], want_db, scale_db)):
         if result is not None:
-            bound = 4 * 2.0**-23 * np.sqrt(terms) * scale if values == "normal" else np.zeros(right.shape)
+            bound = bf16_bound(result, scale, terms) if values == "normal" else np.zeros(right.shape)
             yield name, compare(result, right, bound)
 
 
@@ -296,7 +294,7 @@ class TestContract:
     case = ConvCase("small", (4, 3, 3, 8), (4, 2, 2, 8))
 
     def fits(self, case, aligned=True):
-        return EMULATED.conv_wgrad_hopper_fits(*shapes(case), case.groups, aligned)
+        return emulated.conv_wgrad_hopper_fits(*shapes(case), case.groups, aligned)
 
     def test_what_fits(self):
         assert self.fits(self.case)

@@ -42,9 +42,10 @@
 // producer's for phase u - 1 of empty, and "phase -1" counts as ended. So both carry (stage, parity), and
 // parity turns when stage wraps.
 //
-// Tiles. Block b works on tiles b, b + blocks, b + 2 * blocks, ...: tiles that run at the same time are
-// neighbours and find each other's operands in the L2 cache. All roles compute the same list of tiles, and
-// nothing is communicated.
+// Tiles. In every round the blocks take the next tiles, one each: tiles that run at the same time are
+// neighbours and find each other's operands in the L2 cache. Every other round goes backwards, so that when
+// long tiles come first, the block with the longest of one round has the shortest of the next. All roles
+// compute the same list of tiles, and nothing is communicated.
 //
 // A kernel is a class Problem, made once by every thread from the arguments:
 //
@@ -147,13 +148,19 @@ __device__ __forceinline__ int bytes_of_step(const Problem& problem) {
   }
 }
 
+// The tile of this block in a round; past the number of tiles in its last round, if it has none there.
+__device__ __forceinline__ int tile_of_round(int round) {
+  const int place = round % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
+  return round * static_cast<int>(gridDim.x) + place;
+}
+
 // One thread fills stage after stage, through all tiles of the block.
 template <class Problem>
 __device__ __forceinline__ void produce(Problem& problem, PipelineShared<Problem>& shared) {
   RingPlace<Problem::kStages> place;
   const int tiles = problem.tiles();
-  for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-    auto tile = problem.tile(index);
+  for (int round = 0; tile_of_round(round) < tiles; ++round) {
+    auto tile = problem.tile(tile_of_round(round));
     const int steps = problem.steps(tile);
     for (int step = 0; step < steps; ++step) {
       simt::mbarrier_wait(shared.empty[place.stage], place.parity ^ 1);
@@ -197,8 +204,8 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
   RingPlace<Problem::kStages> place;
   float sums[Problem::kTiles][Problem::kSums];
   const int tiles = problem.tiles();
-  for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-    auto tile = problem.tile(index);
+  for (int round = 0; tile_of_round(round) < tiles; ++round) {
+    auto tile = problem.tile(tile_of_round(round));
     problem.begin(tile, consumer, shared.own);
     multiply_tile(problem, shared, problem.steps(tile), consumer, place, sums);
     problem.finish(tile, consumer, sums, shared.own);
@@ -207,7 +214,7 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
 }
 
 // Grid: any number of blocks, at most one for each multiprocessor; block: 1 + kConsumers warpgroups. Owns the
-// tiles blockIdx.x, blockIdx.x + gridDim.x, ...
+// tiles tile_of_round(0), tile_of_round(1), ...
 template <class Problem>
 __global__ void __launch_bounds__((Problem::kConsumers + 1) * kWarpgroup, 1)
     pipeline_kernel(const __grid_constant__ typename Problem::Arguments arguments) {
