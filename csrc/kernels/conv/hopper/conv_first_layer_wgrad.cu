@@ -7,26 +7,24 @@
 // there are.
 //
 //     the tile: 384 inputs x 96 filters                   a stage (60 KB, three of them)
-//                 96 filters                                  x     input 0     | 64 images |
+//                 96 filters                                  dy    filter 0    | 64 images |
 //               +-----------+                                       ...
-//     inputs    | 64 x 96   |  consumer 0                           input 362
-//               | 64 x 96   |                                       ones        | written once, not by
-//               +-----------+                                       20 x zeros  | copies
-//               | 64 x 96   |  consumer 1                     dy    filter 0    | 64 images |
-//               | 64 x 96   |                                       ...
-//               +-----------+                                       filter 95
+//     inputs    | 64 x 96   |  consumer 0                           filter 95
+//               | 64 x 96   |                                 x     input 0     | 64 images |
+//               +-----------+                                       ...
+//               | 64 x 96   |  consumer 1                           input 362
+//               | 64 x 96   |                                       21 x zeros  | written once, not by |
+//               +-----------+                                                   | copies               |
 //               | 64 x 96   |  consumer 2
 //               | 64 x 96   |
 //               +-----------+
 //
-// The row of ones costs nothing, since 363 rows are multiplied as 384, and gives the gradient of the bias:
-// dy, 600 MB at 1024 images, is not read a second time for it.
-//
 // dw is one tile (one for each 96 filters), and all blocks are dealt its steps, 55 * 55 positions x n / 64.
-// All tap boxes lie at least partly inside the image, so no position is skipped.
+// No position is skipped: a box always lies at least partly inside the image.
 //
-// Who waits for whom: as in conv_wgrad.cu, with two wgmmas a step of 16 images in each consumer, and one
-// piece a block: the sums are stored once, at the end.
+// Who waits for whom: as in conv_wgrad.cu, with two wgmmas for each 16 images in a consumer, and one piece a
+// block: the sums are stored once, at the end. db comes along as it does there; that dy (600 MB at 1024
+// images) need not be read once more for it is worth most here.
 //
 // What limits it: reading x's boxes from the L2 cache, 46 KB for 2.4 million multiply-adds (each pixel is in
 // 7.6 boxes on average), or the matrix units at 85 %, because 96 columns make shared memory the bottleneck.

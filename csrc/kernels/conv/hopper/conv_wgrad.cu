@@ -19,26 +19,35 @@
 //        x    input 0     | 64 images |    input i: tap i / 48 of the box, channel i % 48
 //             ...
 //             input 239
-//        rows of x that the box does not fill (box 5 x 32 in a tile of 256): zeros, and ones in the first of
-//        them, written once by all threads. Multiplied with dy, ones give the sum of dy (wgrad_sum.cu)
+//        rows of x that the box does not fill (a box of 5 taps x 32 channels in a tile of 256): zeros,
+//        written once by all threads
+//
+// Which taps are skipped. A tile's positions are those where its box lies at least partly in the image. conv3
+// to conv5 have boxes of one tap, and skip all padding, 10 % of the products; conv2's are a row of the
+// filter, and skip padding above and below, 4 %. More channels to a box mean fewer taps, and the choice
+// (wgrad_plan.cu) weighs that.
 //
 // Who waits for whom, in a block that has 3 steps of tile 4 and then 5 of tile 5 (s0 ... s3: stages):
 //
-//     producer     copies into s0 s1 s2 (tile 4), s3 (tile 5); then waits for s0 to be empty, s1, ...
-//     consumers    wait for s0 full; wgmma; s1; s0 empty; s2; s1 empty; all done, s2 empty; sums of tile 4
-//                  from registers to place block + 4 of the workspace, while tile 5's copies arrive; s3 full
-//                  ...
+//     producer     copies into s0 s1 s2 (tile 4) and s3 (tile 5); then for each next step waits until its
+//                  stage is empty
+//     consumers    s0 full: issue wgmma; s1 full: issue, s0's are done: s0 empty; s2 full: issue, s1 empty;
+//                  s2 done, s2 empty. Write the sums of tile 4 from registers to place block + 4 of the
+//                  workspace, while tile 5's copies arrive. s3 full ...
 //
 // Which operand is rows. Filters, as a rule: consumers share rows in blocks of 64, and 2012's layers have 128
 // or 192 filters a group, while columns can be any multiple of 8 up to 256. For conv3, 192 filters x 256
-// channels, it is the other way round: 4 x 64 inputs, two blocks for each of two consumers, which with 192
-// sums a thread read less of shared memory for each product than three consumers with 128 would. For the
-// stores it is all one, since a piece is written as the registers hold it; only wgrad_sum.cu, which writes a
-// weight once, needs to know.
+// channels, it is the other way round, 4 x 64 inputs, two blocks for each of two consumers: as wide as a tile
+// gets, and a wgmma of 256 columns would not fit the registers of three consumers. For stores it is all one:
+// a piece is written as the registers hold it, and only wgrad_sum.cu, which writes a weight once, has to
+// know.
 //
-// What limits it: the matrix units, at 90 % of what a large product reaches, for tiles of 192 x 192 and more;
-// what the L2 cache delivers (49 KB for each 2.1 million multiply-adds) for 128 x 256 and less. Both are
-// arithmetic and not yet measured.
+// db. The tiles whose sum goes over all positions (the middle tap's, and of them those of the first channels)
+// have all of dy in their stages anyway. Before each step's wgmmas, while those of the step before are under
+// way, their consumers add it up: each thread 16 images of one to four filters, 16 bytes at a time.
+//
+// What limits it: the matrix units where a tile is 192 x 192 or more; where it is 128 x 256 or less, what the
+// L2 cache delivers (48 KB for 2.1 million multiply-adds, 0.78 us of them). Arithmetic, not measurements.
 
 #include "kernels/common/check.h"
 #include "kernels/conv/hopper/wgrad_problem.h"
@@ -59,7 +68,7 @@ bool launch_if_chosen(const simt::bf16* x, const simt::bf16* dy, float* pieces, 
   return true;
 }
 
-// The instances: rows, columns, consumers, whether the rows are filters. kTileSizes of wgrad_plan.cu.
+// The instances: rows, columns, consumers, whether the rows are filters. wgrad_plan.cu says what for.
 constexpr auto kLaunchers = {
     launch_if_chosen<256, 192, 2, false>, launch_if_chosen<256, 192, 2, true>,
     launch_if_chosen<192, 192, 3, true>,  launch_if_chosen<128, 256, 2, true>,

@@ -36,10 +36,13 @@ class WgradProblem {
   };
   struct Shared {};
 
-  // A "tile" of the pipeline is a piece: what this block does of a tile of dw.
+  // A "tile" of the pipeline is a piece: what this block does of a tile of dw. And where the producer stands:
+  // the step's number within the tile, its position and its images.
   struct Tile {
     WgradTile of_dw;
     Deal deal;
+    int dealt;
+    int p, q, image_block;
   };
 
   static Arguments arguments(const simt::bf16* x, const simt::bf16* dy, float* pieces, const WgradPlan& plan,
@@ -76,7 +79,15 @@ class WgradProblem {
   __device__ __forceinline__ int tiles() const { return pieces_ * static_cast<int>(gridDim.x); }
   __device__ __forceinline__ Tile tile(int index) const {
     const WgradTile tile = plan_.tile(first_tile_ + index / static_cast<int>(gridDim.x));
-    return {tile, Deal(tile, plan_.block_steps)};
+    const Deal deal(tile, plan_.block_steps);
+    const int dealt = deal.step(block_, deal.begin(block_));
+    const int position = dealt / plan_.image_blocks;
+    return {tile,
+            deal,
+            dealt,
+            tile.p.begin + position / tile.q.count,
+            tile.q.begin + position % tile.q.count,
+            dealt % plan_.image_blocks};
   }
   __device__ __forceinline__ int steps(const Tile& piece) const {
     return piece.deal.count(block_, plan_.block_steps);
@@ -86,20 +97,17 @@ class WgradProblem {
     return (plan_.box_size() + kFilters) * kImages * static_cast<int>(sizeof(simt::bf16));
   }
 
-  __device__ __forceinline__ void load(const Tile& piece, int step, Stage& stage,
-                                       simt::Mbarrier& full) const {
+  __device__ __forceinline__ void load(Tile& piece, int step, Stage& stage, simt::Mbarrier& full) const {
     const WgradTile& tile = piece.of_dw;
-    const int dealt = piece.deal.step(block_, piece.deal.begin(block_) + step);
-    const int image = dealt % plan_.image_blocks * kImages;
-    const int position = dealt / plan_.image_blocks;
-    const int p = tile.p.begin + position / tile.q.count;
-    const int q = tile.q.begin + position % tile.q.count;
     const ConvShape& shape = plan_.shape;
-    simt::tma_load(stage.dy, g_.dy, full, {image, tile.group * plan_.filters() + tile.filter, q, p});
-    simt::tma_load(
-        stage.x, g_.x, full,
-        {image, tile.group * plan_.channels() + tile.channel, q * shape.stride_w - shape.pad_left + tile.s,
-         p * shape.stride_h - shape.pad_top + tile.r});
+    const int image = piece.image_block * kImages;
+    simt::tma_load(stage.dy, g_.dy, full,
+                   {image, tile.group * plan_.filters() + tile.filter, piece.q, piece.p});
+    simt::tma_load(stage.x, g_.x, full,
+                   {image, tile.group * plan_.channels() + tile.channel,
+                    piece.q * shape.stride_w - shape.pad_left + tile.s,
+                    piece.p * shape.stride_h - shape.pad_top + tile.r});
+    advance(piece, step + 1);
   }
 
   __device__ __forceinline__ void begin(const Tile& piece, int, Shared&) {
@@ -181,6 +189,20 @@ class WgradProblem {
       index = number / kFilters;
     }
   };
+
+  // To the block's step number `step`. Few rounds, as a block's steps are as many apart as blocks share the
+  // tile; divisions would take the producer about as long as the consumers need for a small tile.
+  __device__ __forceinline__ void advance(Tile& piece, int step) const {
+    const int dealt = piece.deal.step(block_, piece.deal.begin(block_) + step);
+    piece.image_block += dealt - piece.dealt;
+    piece.dealt = dealt;
+    while (piece.image_block >= plan_.image_blocks) {
+      piece.image_block -= plan_.image_blocks;
+      if (++piece.q < piece.of_dw.q.begin + piece.of_dw.q.count) continue;
+      piece.q = piece.of_dw.q.begin;
+      ++piece.p;
+    }
+  }
 
   // Of an array [channels, rows, columns, images], whose boxes run over images, channels, columns and rows.
   static simt::TensorMap map(const simt::bf16* array, const int (&size)[4], const int (&box)[4]) {
