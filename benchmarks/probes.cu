@@ -14,7 +14,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/hopper/gemm_hopper.h"
 #include "simt/hopper.h"
 #include "simt/host.h"
 
@@ -202,13 +202,14 @@ void measure_wgmma(const Size& size, const char* name) {
 
 void measure_sum_partials(const Size& size) {
   constexpr int kParts = 4;
-  const auto rows = static_cast<std::int64_t>(size.filters) * 8, columns = std::int64_t{128};
-  simt::DeviceBuffer<float> partials(static_cast<std::size_t>(kParts * rows * columns));
-  simt::DeviceBuffer<float> c(static_cast<std::size_t>(rows * columns));
+  const int rows = size.filters * 8, columns = 128;
+  simt::DeviceBuffer<float> partials(std::size_t(kParts) * rows * columns);
+  simt::DeviceBuffer<float> c(std::size_t(rows) * columns);
   const int calls = size.steps / 32 + 1;
   const double time = seconds([&] {
     for (int i = 0; i < calls; ++i) {
-      alexnet::sum_partials(partials.data(), kParts, c.data(), rows, columns, {1.0f, 0.0f, nullptr, true}, 0);
+      alexnet::sum_partials_hopper(partials.data(), kParts, c.data(), rows, columns,
+                                   {1.0f, 0.0f, nullptr, true}, 0);
     }
   });
   print("sum_partials", time / calls * 1e6, "us");

@@ -21,15 +21,15 @@ SPLIT_REDUCTIONS: dict[str, Callable[..., int]] = {
 
 
 def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | str, backend: str) -> int:
-    """Bytes of the `workspace=` that `op` takes for array arguments of these shapes and dtype; pure.
+    """Bytes of the `workspace=` that `op` takes for array arguments of these shapes and dtype; nothing runs.
 
     op: "bias_grad" (dy, db), "conv2d_wgrad" (x, dy, dw) or "gemm" (a, b, c); shapes: those of its array arguments
     without biases, the result last. backend: "reference", "cpu" (0: NumPy allocates for itself), "emulated" or "cuda"
-    (the same for both; no GPU is asked).
+    (for the current GPU; in float32 without asking it).
 
     An operation without `workspace=` allocates one for itself, so this is for callers that must not allocate: while a
     CUDA graph is captured, say. Raises ValueError for an unknown op or backend and for shapes that no call could have,
-    TypeError for a dtype that the backend does not compute in.
+    TypeError for a dtype that the backend does not compute in, DeviceError where the backend is not there.
     """
     if op not in SPLIT_REDUCTIONS:
         raise ValueError(f"workspace_bytes: got {op!r}, wanted one of {', '.join(SPLIT_REDUCTIONS)}")
@@ -43,11 +43,15 @@ def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | st
     wanted = {"bias_grad": 2}.get(op, 3)
     if len(shapes) != wanted:
         raise ValueError(f"workspace_bytes: got {len(shapes)} shapes for {op}, wanted {wanted}, the result's last")
-    return SPLIT_REDUCTIONS[op](_any_module(), *(tuple(shape) for shape in shapes), np.dtype(dtype).name)
+    return SPLIT_REDUCTIONS[op](_module(backend, np.dtype(dtype)), *(tuple(shape) for shape in shapes), np.dtype(dtype).name)
 
 
-def _any_module() -> Any:
-    """A compiled module: both decide alike, and this one is always there where any is."""
+def _module(backend: str, dtype: np.dtype) -> Any:
+    """In float32 both modules decide alike, and the emulator's is there where any is; in bfloat16 the GPU matters."""
+    if backend == "cuda" and dtype == BFLOAT16:
+        if problem := config.cuda_problem():
+            raise DeviceError(problem)
+        return config.load("_cuda")[0]
     module, problem = config.load("_emulated")
     if module is None:
         raise DeviceError(f"the compiled kernels are not there: {problem}")

@@ -2,6 +2,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/conv_shape.h"
+#include "kernels/conv/tensor_cores.h"
 
 namespace py = pybind11;
 
@@ -58,14 +59,14 @@ std::size_t wgrad_workspace_bytes(const Shape4& x, const Shape4& w, const Shape4
                                     element_size(dtype));
 }
 
-using Choose = ConvConfig (*)(const ConvShape&, std::size_t, bool);
+using Describe = std::string (*)(const ConvShape&, std::size_t, bool);
 
-template <Choose choose>
+template <Describe describe>
 std::string chosen(const Shape4& x_shape, const Shape4& w_shape, const Shape4& y_shape, const Pair& stride,
                    const Pair& pad, int groups, bool aligned, std::string_view dtype) {
   const ConvShape shape = as_shape(x_shape, w_shape, y_shape, stride, pad, groups);
   require_valid(shape);
-  return to_string(choose(shape, element_size(dtype), aligned));
+  return describe(shape, element_size(dtype), aligned);
 }
 
 void sum_rows(std::uintptr_t dy, std::uintptr_t db, int K, std::int64_t count, std::uintptr_t workspace,
@@ -91,9 +92,9 @@ std::string choose_sum_rows(int K, std::int64_t count, bool aligned, std::string
   return to_string(choose_bias_grad(K, count, element_size(dtype), aligned));
 }
 
-template <Choose choose>
+template <Describe describe>
 void define_choice(py::module_& module, const char* name) {
-  module.def(name, &chosen<choose>, py::arg("x_shape"), py::arg("w_shape"), py::arg("y_shape"),
+  module.def(name, &chosen<describe>, py::arg("x_shape"), py::arg("w_shape"), py::arg("y_shape"),
              py::arg("stride"), py::arg("pad"), py::arg("groups"), py::arg("aligned"), py::arg("dtype"),
              "The launch, as text.");
 }
@@ -112,9 +113,9 @@ void bind_conv(py::module_& module) {
              py::arg("workspace"), py::arg("dtype"), py::arg("where"));
   module.def("conv_wgrad_workspace_bytes", &wgrad_workspace_bytes, py::arg("x_shape"), py::arg("w_shape"),
              py::arg("y_shape"), py::arg("dtype"));
-  define_choice<choose_conv_fprop>(module, "choose_conv_fprop");
-  define_choice<choose_conv_dgrad>(module, "choose_conv_dgrad");
-  define_choice<choose_conv_wgrad>(module, "choose_conv_wgrad");
+  define_choice<describe_conv_fprop>(module, "choose_conv_fprop");
+  define_choice<describe_conv_dgrad>(module, "choose_conv_dgrad");
+  define_choice<describe_conv_wgrad>(module, "choose_conv_wgrad");
   module.def("bias_grad", &sum_rows, py::arg("dy"), py::arg("db"), py::arg("K"), py::arg("count"),
              py::arg("workspace"), py::arg("dtype"), py::arg("where"));
   module.def("bias_grad_workspace_bytes", &sum_rows_workspace_bytes, py::arg("K"), py::arg("count"),

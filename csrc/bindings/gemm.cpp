@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "bindings/bindings.h"
+#include "kernels/gemm/tensor_cores.h"
 
 namespace py = pybind11;
 
@@ -54,7 +55,7 @@ void run(std::uintptr_t a, std::uintptr_t b, std::uintptr_t c, const Sizes& size
 }
 
 std::string choose(const Sizes& sizes, bool trans_a, bool trans_b, bool aligned, std::string_view dtype) {
-  return to_string(choose_gemm(as_shape(sizes, trans_a, trans_b), element_size(dtype), aligned, aligned));
+  return describe_gemm(as_shape(sizes, trans_a, trans_b), element_size(dtype), aligned);
 }
 
 std::size_t workspace_bytes(const Sizes& sizes, std::string_view dtype) {

@@ -29,6 +29,7 @@
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/lanes.h"
+#include "kernels/conv/tensor_cores.h"
 
 namespace alexnet {
 namespace {
@@ -226,6 +227,9 @@ template <class Element>
 void conv_dgrad(const Element* dy, const Element* w, const Element* relu_y, Element* dx,
                 const ConvShape& shape, simt::stream_t stream) {
   require_valid(shape);
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (conv_dgrad_on_tensor_cores(dy, w, relu_y, dx, shape, stream)) return;
+  }
   const bool aligned = is_aligned(dy, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
   const ConvConfig config = choose_conv_dgrad(shape, sizeof(Element), aligned);
   BackwardArguments<Element> g{};

@@ -30,6 +30,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/fprop.h"
 #include "kernels/conv/lanes.h"
+#include "kernels/conv/tensor_cores.h"
 
 namespace alexnet {
 namespace {
@@ -132,6 +133,9 @@ template <class Element>
 void conv_fprop(const Element* x, const Element* w, const float* b, Element* y, const ConvShape& shape,
                 bool relu, simt::stream_t stream) {
   require_valid(shape);
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (conv_fprop_on_tensor_cores(x, w, b, y, shape, relu, stream)) return;
+  }
   if (is_first_layer(shape)) return conv_first_layer(x, w, b, y, shape, relu, stream);
   const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
   const ConvConfig config = choose_conv_fprop(shape, sizeof(Element), aligned);

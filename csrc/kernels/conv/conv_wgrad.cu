@@ -29,6 +29,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/tensor_cores.h"
 #include "kernels/conv/wgrad_loader.h"
 #include "kernels/gemm/gemm.h"
 
@@ -152,13 +153,19 @@ ConvConfig choose_conv_wgrad(const ConvShape& shape, std::size_t element_size, b
 
 std::size_t conv_wgrad_workspace_bytes(const ConvShape& shape, std::size_t element_size) {
   const int splits = choose_conv_wgrad(shape, element_size, true).splits;
-  return splits == 1 ? 0 : sizeof(float) * splits * static_cast<std::size_t>(weights(shape));
+  const std::size_t bytes =
+      splits == 1 ? 0 : sizeof(float) * splits * static_cast<std::size_t>(weights(shape));
+  if (element_size == sizeof(float)) return bytes;
+  return std::max(bytes, conv_wgrad_tensor_core_workspace_bytes(shape));
 }
 
 template <class Element>
 void conv_wgrad(const Element* x, const Element* dy, float* dw, const ConvShape& shape, float* workspace,
                 simt::stream_t stream) {
   require_valid(shape);
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (conv_wgrad_on_tensor_cores(x, dy, dw, shape, workspace, stream)) return;
+  }
   const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(dy, 4 * sizeof(Element));
   const ConvConfig config = choose_conv_wgrad(shape, sizeof(Element), aligned);
   require(config.splits == 1 || workspace != nullptr, "conv_wgrad: this shape needs a workspace");

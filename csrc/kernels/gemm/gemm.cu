@@ -32,6 +32,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/gemm/operands.h"
+#include "kernels/gemm/tensor_cores.h"
 #include "kernels/gemm/tile.h"
 
 namespace alexnet {
@@ -252,13 +253,19 @@ std::string to_string(const GemmConfig& config) {
 
 std::size_t gemm_workspace_bytes(const GemmShape& shape, std::size_t element_size) {
   const GemmConfig config = choose_gemm(shape, element_size, true, true);
-  return config.splits == 1 ? 0 : sizeof(float) * config.splits * std::size_t(shape.M) * shape.N;
+  const std::size_t bytes =
+      config.splits == 1 ? 0 : sizeof(float) * config.splits * std::size_t(shape.M) * shape.N;
+  if (element_size == sizeof(float)) return bytes;
+  return std::max(bytes, gemm_tensor_core_workspace_bytes(shape));
 }
 
 template <class Element, class Result>
 void gemm(const Element* a, const Element* b, Result* c, const GemmShape& shape, const GemmEpilogue& epilogue,
           float* workspace, simt::stream_t stream) {
   require(shape.M >= 1 && shape.N >= 1 && shape.K >= 1, "gemm: M, N and K must be at least 1");
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (gemm_on_tensor_cores(a, b, c, shape, epilogue, workspace, stream)) return;
+  }
   require(ceil_div(shape.M, Wide::kRows) <= 65535, "gemm: a grid has room for M up to 8388480");
   const GemmConfig config = choose_gemm(shape, sizeof(Element), is_aligned(a, 4 * sizeof(Element)),
                                         is_aligned(b, 4 * sizeof(Element)));
