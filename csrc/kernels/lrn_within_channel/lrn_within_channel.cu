@@ -22,8 +22,9 @@
 // of them; at its sides are threads that compute t for others only. x and dy are read once from memory, but
 // for those.
 //
-// What limits it: forward, memory (2 * 4 bytes a pixel, and about 25 instructions); backward, memory and the
-// barriers. A thread has size + 1 loads under way, a multiprocessor 2048 threads: 48 KB.
+// What limits it: forward, memory (2 * 4 bytes a pixel, and about 25 instructions, which is as many as there
+// is time for with the 2 * 2 of bf16); backward, memory and the barriers. A thread has size + 1 loads under
+// way, a multiprocessor 2048 threads: 48 KB, of bf16 24.
 
 #include "kernels/lrn_within_channel/lrn_within_channel.h"
 
