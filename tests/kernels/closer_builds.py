@@ -18,7 +18,6 @@ from pathlib import Path
 import pybind11
 from emulator import building
 
-HERE = Path(__file__).resolve().parent
 CSRC, WORK = building.CSRC, building.WORK
 KERNELS = sorted((CSRC / "kernels").glob("*/*.cu"))
 BINDINGS = sorted((CSRC / "bindings").glob("*.cpp"))
@@ -116,18 +115,10 @@ def _made(target: Path, command: Callable[[Path], list[str]]) -> Path:
 
 def run(build: str, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs closer_run.py with a module of `module`."""
-    return _python(build, str(HERE / "closer_run.py"), str(path), *arguments)
-
-
-def run_code(build: str, path: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Runs a few lines, which can import closer_run and find the module's path in sys.argv[1]."""
-    return _python(build, "-c", f"import sys\nsys.path.insert(0, {str(HERE)!r})\n{code}", str(path))
-
-
-def _python(build: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ, ALEXNET_THREADS="1")
     if build == "asan":
         command = [*building.CXX.split(), "-print-file-name=libasan.so"]
         library = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         environment |= {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}  # Python's are its own business
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
+    program = [sys.executable, str(Path(__file__).with_name("closer_run.py")), str(path)]
+    return subprocess.run([*program, *arguments], capture_output=True, text=True, env=environment)
