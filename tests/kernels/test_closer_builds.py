@@ -57,6 +57,7 @@ def test_a_missing_barrier_is_reported():
         ("race", r"out of bounds: thread .* \(relu\.cu:\d+\) reads 0 bytes past the end of the float32 array"),
         ("asan", r"(?s)ERROR: AddressSanitizer: use-after-poison.*relu\.cu"),
     ],
+    ids=["race", "asan"],
 )
 def test_an_element_too_many_is_reported(build, says):
     done = closer_builds.run(build, closer_builds.module(build, ONE_TOO_FAR), "cases", "float32", "relu")

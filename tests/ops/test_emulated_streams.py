@@ -1,6 +1,7 @@
 """Streams of emulated devices: what is queued runs late, in order, and on the memory of its device."""
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -62,6 +63,27 @@ def test_arrays_live_until_the_work_has_run(seed):
     emulated.empty((1 << 20,), np.uint8)
     stream.synchronize()
     np.testing.assert_array_equal(host, wanted)
+
+
+def test_two_threads_with_a_stream_each():
+    """Arrays are let go by whoever runs the work, while the other thread queues, waits or makes streams."""
+    wrong = []
+
+    def work(device):
+        with ops.backend("emulated"):
+            for _ in range(100):
+                stream = emulated.Stream(device)
+                with stream.use():
+                    y = ops.relu(on(stream, X))
+                if not np.array_equal(fetched(stream, y), np.maximum(X, 0)):
+                    wrong.append(device)
+
+    threads = [threading.Thread(target=work, args=(device,), daemon=True) for device in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads) and not wrong
 
 
 def test_an_event_orders_two_streams():
