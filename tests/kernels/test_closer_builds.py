@@ -40,8 +40,8 @@ def test_convolutions_have_a_case_for_every_tile():
 
 # ---- that these runs can fail
 
-NO_BARRIER = Planted("barrier", "augment/augment.cu", r"__syncthreads\(\);", "")
-ONE_TOO_FAR = Planted("end", "relu/relu.cu", r"\bi < count\b", "i <= count")
+NO_BARRIER = Planted("augment/augment.cu", r"__syncthreads\(\);", "")
+ONE_TOO_FAR = Planted("relu/relu.cu", r"\bi < count\b", "i <= count")
 
 
 def test_a_missing_barrier_is_reported():
