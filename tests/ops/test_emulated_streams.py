@@ -145,11 +145,13 @@ def loss_on(stream, labels):
         return ops.softmax_cross_entropy(logits, on(stream, np.array(labels, np.int32)), topk=(1,))
 
 
-def test_bad_data_are_noted_on_the_device():
-    first, second = emulated.Stream(0), emulated.Stream(1)
+@pytest.mark.parametrize("order", ["forward", "reverse"])
+@pytest.mark.parametrize("other", [0, 1])
+def test_bad_data_are_noted_on_the_device(order, other):
+    first, second = emulated.Stream(0), emulated.Stream(other)
     loss_on(first, [0, 1])
     loss_on(second, [0, 9])
-    with pytest.raises(ValueError, match="got 9 for image 1, wanted 0 to 2"):
+    with emulated.schedule(order), pytest.raises(ValueError, match="got 9 for image 1, wanted 0 to 2"):
         ops.check_status()  # waits for both
     ops.check_status()
 
