@@ -2,6 +2,7 @@
 
     closer_run.py MODULE cases DTYPE [OPERATION ...]    small cases of all operations, or of those
     closer_run.py MODULE towers                         two steps on two devices, then without each of their waits
+    closer_run.py MODULE launches                       which tiles the cases for them get
 
 Prints what runs before it does, so that the last line says where a sanitizer ended the process, and a line for all that
 is wrong. Exit status 1 when something was.
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 NAME = "alexnet_cuda._emulated"
-CONVOLUTIONS = ("conv2d", "conv2d_dgrad", "conv2d_wgrad")
+# What chooses the launch of an operation that has several sizes of tiles.
+TILED = {"conv2d": "choose_conv_fprop", "conv2d_dgrad": "choose_conv_dgrad", "conv2d_wgrad": "choose_conv_wgrad"}
 
 
 def use_module(path: str) -> Any:
@@ -26,14 +28,32 @@ def use_module(path: str) -> Any:
     return module
 
 
-def tile_cases() -> list[Any]:
-    """A convolution for each size of tile: those of closer_builds.py are chosen by the number of filters alone."""
+def tile_cases(operation: str) -> list[Any]:
+    """Cases with four tiles of 32, 64, 96 and 128 rows, none of them full: those that closer_builds.py's modules choose
+    for them. And one whose sums are in parts, where the operation does that."""
     from alexnet_cuda.checks.cases.conv import ConvCase
 
-    return [
-        ConvCase(f"{k} filters", (k, 3, 3, 16), (k, 2, 2, k), pad=1, relu=True, relu_below=True)
-        for k in (28, 60, 92, 124)
-    ]
+    cases = []
+    for rows in (28, 60, 92, 124):
+        shapes = {
+            "conv2d": ((5, 4, 8, 16), (5, 3, 3, rows)),
+            "conv2d_dgrad": ((rows, 4, 8, 16), (rows, 3, 3, 8)),
+            "conv2d_wgrad": ((50, 2, 2, 16), (50, 3, 3, rows)),
+        }[operation]
+        cases.append(ConvCase(f"tiles of {rows} rows", *shapes, pad=1, relu=True, relu_below=True))
+        if operation == "conv2d" and rows <= 96:  # few channels have a kernel of their own
+            cases.append(ConvCase(f"first layer, tiles of {rows} rows", (3, 4, 8, 16), (3, 3, 3, rows), pad=1))
+    if operation == "conv2d_wgrad":
+        cases.append(ConvCase("sums in parts", (14, 8, 8, 8), (14, 3, 3, 28), pad=1))
+    return cases
+
+
+def launches(module: Any) -> Iterator[str]:
+    """What the tile cases get, as text."""
+    for operation, choose in TILED.items():
+        for case in tile_cases(operation):
+            where = (case.stride, case.stride), (case.pad, case.pad)
+            yield f"{operation}: {getattr(module, choose)(case.x, case.w, case.y, *where, case.groups, True)}"
 
 
 def cases_of(operation: Any) -> Iterator[Any]:
@@ -41,8 +61,8 @@ def cases_of(operation: Any) -> Iterator[Any]:
         # A grid that is full takes a minute here, and shows nothing new of threads and memory.
         if not case.name.startswith(("alexnet_", "vgg16", "more than a grid")):
             yield case
-    if operation.name in CONVOLUTIONS:
-        yield from tile_cases()
+    if operation.name in TILED:
+        yield from tile_cases(operation.name)
 
 
 def run_cases(dtype: str, *names: str) -> int:
@@ -101,6 +121,8 @@ def run_towers() -> int:
 
 
 if __name__ == "__main__":
-    use_module(sys.argv[1])
-    found = run_towers() if sys.argv[2] == "towers" else run_cases(*sys.argv[3:])
-    sys.exit(1 if found else 0)
+    chosen_module = use_module(sys.argv[1])
+    if sys.argv[2] == "launches":
+        print(*launches(chosen_module), sep="\n")
+        sys.exit(0)
+    sys.exit(1 if (run_towers() if sys.argv[2] == "towers" else run_cases(*sys.argv[3:])) else 0)

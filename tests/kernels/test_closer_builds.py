@@ -29,25 +29,19 @@ def test_small_cases_of_every_operation(build, dtype):
     assert {line.split(",")[0] for line in done.stdout.splitlines() if "," in line} == set(OPERATIONS)
 
 
-def test_convolutions_use_every_tile():
-    """In these builds the number of filters decides: closer_builds.py says why."""
-    code = (
-        "import closer_run, sys\n"
-        "module = closer_run.use_module(sys.argv[1])\n"
-        "for c in closer_run.tile_cases():\n"
-        "    for choose in (module.choose_conv_fprop, module.choose_conv_dgrad, module.choose_conv_wgrad):\n"
-        "        print(choose(c.x, c.w, c.y, (1, 1), (1, 1), 1, True))\n"
-    )
-    chosen = closer_builds.run_code("race", closer_builds.module("race"), code).stdout.splitlines()
-    assert len(chosen) == 12
-    for line, rows in zip(chosen, [rows for rows in (32, 64, 96, 128) for _ in range(3)], strict=True):
-        assert f"tiles of {rows}x128" in line
+def test_convolutions_have_a_case_for_every_tile():
+    done = closer_builds.run("race", closer_builds.module("race"), "launches")
+    for operation in ("conv2d", "conv2d_dgrad", "conv2d_wgrad"):
+        for rows in (32, 64, 96, 128):
+            wanted = rf"^{operation}: \d+ tiles of {rows}x128, .* reads of 16 bytes$"
+            assert re.search(wanted, done.stdout, re.MULTILINE), told(done)
+    assert re.search(r"^conv2d_wgrad: 1 tiles of .* sums in \d+ parts", done.stdout, re.MULTILINE), told(done)
 
 
 # ---- that these runs can fail
 
-NO_BARRIER = Planted("barrier", "augment/augment.cu", r"__syncthreads\(\);", "")
-ONE_TOO_FAR = Planted("end", "relu/relu.cu", r"\bi < count\b", "i <= count")
+NO_BARRIER = Planted("augment/augment.cu", r"__syncthreads\(\);", "")
+ONE_TOO_FAR = Planted("relu/relu.cu", r"\bi < count\b", "i <= count")
 
 
 def test_a_missing_barrier_is_reported():
@@ -63,6 +57,7 @@ def test_a_missing_barrier_is_reported():
         ("race", r"out of bounds: thread .* \(relu\.cu:\d+\) reads 0 bytes past the end of the float32 array"),
         ("asan", r"(?s)ERROR: AddressSanitizer: use-after-poison.*relu\.cu"),
     ],
+    ids=["race", "asan"],
 )
 def test_an_element_too_many_is_reported(build, says):
     done = closer_builds.run(build, closer_builds.module(build, ONE_TOO_FAR), "cases", "float32", "relu")

@@ -1,6 +1,7 @@
 """Streams of emulated devices: what is queued runs late, in order, and on the memory of its device."""
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -64,6 +65,27 @@ def test_arrays_live_until_the_work_has_run(seed):
     np.testing.assert_array_equal(host, wanted)
 
 
+def test_two_threads_with_a_stream_each():
+    """Arrays are let go by whoever runs the work, while the other thread queues, waits or makes streams."""
+    wrong = []
+
+    def work(device):
+        with ops.backend("emulated"):
+            for _ in range(100):
+                stream = emulated.Stream(device)
+                with stream.use():
+                    y = ops.relu(on(stream, X))
+                if not np.array_equal(fetched(stream, y), np.maximum(X, 0)):
+                    wrong.append(device)
+
+    threads = [threading.Thread(target=work, args=(device,), daemon=True) for device in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads) and not wrong
+
+
 def test_an_event_orders_two_streams():
     for order in ("forward", "reverse", "random:3"):
         first, second = emulated.Stream(0), emulated.Stream(1)
@@ -123,11 +145,13 @@ def loss_on(stream, labels):
         return ops.softmax_cross_entropy(logits, on(stream, np.array(labels, np.int32)), topk=(1,))
 
 
-def test_bad_data_are_noted_on_the_device():
-    first, second = emulated.Stream(0), emulated.Stream(1)
+@pytest.mark.parametrize("order", ["forward", "reverse"])
+@pytest.mark.parametrize("other", [0, 1])
+def test_bad_data_are_noted_on_the_device(order, other):
+    first, second = emulated.Stream(0), emulated.Stream(other)
     loss_on(first, [0, 1])
     loss_on(second, [0, 9])
-    with pytest.raises(ValueError, match="got 9 for image 1, wanted 0 to 2"):
+    with emulated.schedule(order), pytest.raises(ValueError, match="got 9 for image 1, wanted 0 to 2"):
         ops.check_status()  # waits for both
     ops.check_status()
 

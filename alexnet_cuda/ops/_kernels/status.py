@@ -59,9 +59,13 @@ class Status(Base):
         return self._where() if on_a_stream else (threading.get_ident(),)
 
     def _full(self, size: int, value: Any, dtype: Any) -> Array:
-        if self._name == "cuda":
-            return sys.modules["cupy"].full(size, value, dtype)
-        return emulated.copied(np.full(size, value, dtype), self._where()[0])
+        """Memory of the current device that is filled when this returns: its other streams may use it too."""
+        if self._name != "cuda":
+            return emulated.copied(np.full(size, value, dtype), self._where()[0])
+        cupy = sys.modules["cupy"]
+        array = cupy.full(size, value, dtype)
+        cupy.cuda.get_current_stream().synchronize()
+        return array
 
     def _read(self, device: int, status: Array) -> np.ndarray:
         if self._name != "cuda":
