@@ -1,6 +1,6 @@
 """Builds the compiled modules with CMake; everything else about the package is in pyproject.toml.
 
-Environment: ALEXNET_CUDA=AUTO|ON|OFF, ALEXNET_CUDA_ARCHS (e.g. "80-real;90a-real;90-virtual"),
+Environment: ALEXNET_CUDA=AUTO|ON|OFF, ALEXNET_CUDA_ARCHS (e.g. "75-real;80;90a-real"),
 ALEXNET_BUILD_DIR, CMAKE_ARGS, CMAKE_BUILD_PARALLEL_LEVEL; CXX, CUDACXX and CUDAHOSTCXX name compilers.
 """
 

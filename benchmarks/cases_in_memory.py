@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from cases import (
     image,
     image_back,
     masked,
+    names_halved,
     normal,
     rectified,
     rows,
@@ -27,6 +29,7 @@ from cases import (
 )
 
 from alexnet_cuda import ops
+from alexnet_cuda.ops.arrays import BFLOAT16
 
 WINDOW: dict[str, Any] = {"size": 3, "stride": 2, "pad": 0, "ceil_mode": True}
 NORM: dict[str, Any] = {"size": 5, "alpha": 2e-5, "beta": 0.75, "k": 2.0, "groups": 2}
@@ -35,13 +38,26 @@ MASK: dict[str, Any] = {"keep": 0.5, "seed": 1, "step": 3, "layer": 6}
 Shape = tuple[int, ...]
 
 
-def relu_cases(name: str, x: Shape) -> list[Case]:
+def pair(
+    name: str, draw: Any, gradient: Any, forward: Any, backward: Any, their_forward: Any, their_backward: Any, x: Shape,
+    dtype: np.dtype,
+) -> list[Case]:  # fmt: skip
+    """An operation that reads and writes one array of this shape, and its gradient, which reads two."""
+    halved = names_halved(dtype, "x", "y", "dy")
+    there, back = bytes_of(x, x, dtype=dtype), bytes_of(x, x, x, dtype=dtype)
+    return [
+        Case(name, draw, forward, each(LAYOUTS, their_forward), image_back, there, halved=halved),
+        Case(f"{name} backward", gradient, backward, each(LAYOUTS, their_backward), image_back, back, halved=halved),
+    ]
+
+
+def relu_cases(name: str, x: Shape, dtype: np.dtype) -> list[Case]:
     def forward(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, *x)
+        out = empty(xp, *x, dtype=dtype)
         return lambda: ops.relu(a["x"], out=out)
 
     def backward(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, *x)
+        out = empty(xp, *x, dtype=dtype)
         return lambda: ops.relu_backward(a["dy"], a["y"], out=out)
 
     def their_forward(a: Arrays, layout: str) -> Call:
@@ -55,13 +71,10 @@ def relu_cases(name: str, x: Shape) -> list[Case]:
     def gradient() -> Arrays:
         return {"dy": normal(*x), "y": rectified(*x)}
 
-    return [
-        Case(name, lambda: {"x": normal(*x)}, forward, each(LAYOUTS, their_forward), image_back, bytes_of(x, x)),
-        Case(f"{name} backward", gradient, backward, each(LAYOUTS, their_backward), image_back, bytes_of(x, x, x)),
-    ]
+    return pair(name, lambda: {"x": normal(*x)}, gradient, forward, backward, their_forward, their_backward, x, dtype)
 
 
-def lrn_cases(name: str, x: Shape) -> list[Case]:
+def lrn_cases(name: str, x: Shape, dtype: np.dtype) -> list[Case]:
     """PyTorch divides alpha by the window; windows that stay inside a tower are images of half the channels there."""
 
     def norm(tx: Any) -> Any:
@@ -71,11 +84,11 @@ def lrn_cases(name: str, x: Shape) -> list[Case]:
         return y.reshape(n, c, h, w)
 
     def forward(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, *x)
+        out = empty(xp, *x, dtype=dtype)
         return lambda: ops.lrn(a["x"], out=out, **NORM)
 
     def backward(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, *x)
+        out = empty(xp, *x, dtype=dtype)
         return lambda: ops.lrn_backward(a["x"], a["dy"], out=out, **NORM)
 
     def their_forward(a: Arrays, layout: str) -> Call:
@@ -90,24 +103,25 @@ def lrn_cases(name: str, x: Shape) -> list[Case]:
     def gradient() -> Arrays:
         return {"x": rectified(*x), "dy": normal(*x)}
 
-    return [
-        Case(name, lambda: {"x": rectified(*x)}, forward, each(LAYOUTS, their_forward), image_back, bytes_of(x, x)),
-        Case(f"{name} backward", gradient, backward, each(LAYOUTS, their_backward), image_back, bytes_of(x, x, x)),
-    ]
+    def draw() -> Arrays:
+        return {"x": rectified(*x)}
+
+    both = pair(name, draw, gradient, forward, backward, their_forward, their_backward, x, dtype)
+    return [replace(case, slack=4) for case in both]  # PyTorch rounds the squares, their sum and its power as well
 
 
-def pool_cases(name: str, x: Shape) -> list[Case]:
+def pool_cases(name: str, x: Shape, dtype: np.dtype) -> list[Case]:
     """Both keep the positions of the maxima, as training needs them: a byte each here, eight in PyTorch."""
     edges = [1 + -(-(size - WINDOW["size"]) // WINDOW["stride"]) for size in x[1:3]]
     y = (x[0], *edges, x[3])
-    cost = bytes_of(x, y) + int(np.prod(y))
+    cost, halved = bytes_of(x, y, dtype=dtype) + int(np.prod(y)), names_halved(dtype, "x", "dy")
 
     def forward(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, *y), xp.empty(y, np.uint8)
+        out = empty(xp, *y, dtype=dtype), xp.empty(y, np.uint8)
         return lambda: ops.max_pool(a["x"], out=out, **WINDOW)[0]
 
     def backward(a: Arrays, xp: Any) -> Call:
-        out, arg = empty(xp, *x), ops.max_pool(a["x"], **WINDOW)[1]
+        out, arg = empty(xp, *x, dtype=dtype), ops.max_pool(a["x"], **WINDOW)[1]
         return lambda: ops.max_pool_backward(a["dy"], arg, x, out=out, **WINDOW)
 
     def their_forward(a: Arrays, layout: str) -> Call:
@@ -123,15 +137,18 @@ def pool_cases(name: str, x: Shape) -> list[Case]:
     def gradient() -> Arrays:
         return {"x": normal(*x), "dy": masked(*y)}
 
+    def draw() -> Arrays:
+        return {"x": normal(*x)}
+
     return [
-        Case(name, lambda: {"x": normal(*x)}, forward, each(LAYOUTS, their_forward), image_back, cost),
-        Case(f"{name} backward", gradient, backward, each(LAYOUTS, their_backward), image_back, cost),
+        Case(name, draw, forward, each(LAYOUTS, their_forward), image_back, cost, halved=halved),
+        Case(f"{name} backward", gradient, backward, each(LAYOUTS, their_backward), image_back, cost, halved=halved),
     ]
 
 
-def dropout_case(x: Shape) -> Case:
+def dropout_case(x: Shape, dtype: np.dtype) -> Case:
     def ours(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, *x)
+        out = empty(xp, *x, dtype=dtype)
         return lambda: ops.dropout(a["x"], out=out, **MASK)
 
     def theirs(a: Arrays, layout: str) -> Call:
@@ -144,7 +161,8 @@ def dropout_case(x: Shape) -> Case:
     def draw() -> Arrays:
         return {"x": rectified(*x)}
 
-    return Case("dropout", draw, ours, each(["rows"], theirs), rows_back, bytes_of(x, x), expected=expected)
+    cost, halved = bytes_of(x, x, dtype=dtype), names_halved(dtype, "x")
+    return Case("dropout", draw, ours, each(["rows"], theirs), rows_back, cost, expected=expected, halved=halved)
 
 
 def loss_case(logits: Shape) -> Case:
@@ -165,15 +183,17 @@ def loss_case(logits: Shape) -> Case:
     return Case("softmax loss", draw, ours, each(["rows"], theirs), rows_back, bytes_of(logits, logits))
 
 
-def update_case(name: str, w: Shape) -> Case:
-    """In place, from a momentum of 0; PyTorch's fused update."""
+def update_case(name: str, w: Shape, dtype: np.dtype) -> Case:
+    """In place, from a momentum of 0; PyTorch's fused update. In bf16 ours refreshes the working copy as well."""
 
     def draw() -> Arrays:
         return {"w": normal(*w), "dw": masked(*w), "v": np.zeros(w, np.float32)}
 
     def ours(a: Arrays, xp: Any) -> Call:
+        copy = empty(xp, *w, dtype=dtype) if dtype == BFLOAT16 else None
+
         def update() -> Any:
-            ops.sgd_momentum(a["w"], a["v"], a["dw"], **UPDATE)
+            ops.sgd_momentum(a["w"], a["v"], a["dw"], w_bf16=copy, **UPDATE)
             return a["w"]
 
         return update
@@ -191,10 +211,11 @@ def update_case(name: str, w: Shape) -> Case:
 
         return update
 
-    return Case(f"{name} sgd", draw, ours, each(["fused"], theirs), as_it_is, bytes_of(w, w, w, w, w))
+    cost = bytes_of(w, w, w, w, w) + (bytes_of(w, dtype=dtype) if dtype == BFLOAT16 else 0)
+    return Case(f"{name} sgd", draw, ours, each(["fused"], theirs), as_it_is, cost)
 
 
-def augment_case(images: int, stored: int, crop: int) -> Case:
+def augment_case(images: int, stored: int, crop: int, dtype: np.dtype) -> Case:
     shape = (images, stored, stored, 3)
 
     def draw() -> Arrays:
@@ -208,8 +229,8 @@ def augment_case(images: int, stored: int, crop: int) -> Case:
         }
 
     def ours(a: Arrays, xp: Any) -> Call:
-        out = empty(xp, 3, crop, crop, images)
-        return lambda: ops.augment(**a, crop=crop, out=out)
+        out = empty(xp, 3, crop, crop, images, dtype=dtype)
+        return lambda: ops.augment(**a, crop=crop, dtype=dtype, out=out)
 
     def theirs(a: Arrays, layout: str) -> Call:
         edge = (stored - crop) // 2
@@ -222,28 +243,30 @@ def augment_case(images: int, stored: int, crop: int) -> Case:
             down = top[:, None] + pixel
             crops = a["images"][n[:, None, None], down[:, :, None], across[:, None, :]].float()
             x = crops + a["color_shift"][:, None, None] - mean
-            return x.permute(0, 3, 1, 2).contiguous()
+            return x.permute(0, 3, 1, 2).contiguous().to(torch.bfloat16 if dtype == BFLOAT16 else torch.float32)
 
         return cut
 
     taken = images * crop * crop * 3
-    return Case("augment", draw, ours, each(["NCHW"], theirs), image_back, taken + 4 * taken + 12 * crop * crop)
+    cost = taken + dtype.itemsize * taken + 12 * crop * crop
+    return Case("augment", draw, ours, each(["NCHW"], theirs), image_back, cost)
 
 
 def cases_in_memory(scale: Scale) -> list[Case]:
     maps = [(layer.w[3], layer.outputs, layer.outputs) for layer in scale.layers]
     x1, x2, x5 = ((*maps[i], scale.images) for i in (0, 1, 4))
     fc6, fc8 = scale.features["fc6"], scale.features["fc8"]
+    dtype = scale.dtype
     return [
-        *relu_cases("relu1", x1),
-        *lrn_cases("lrn1", x1),
-        *lrn_cases("lrn2", x2),
-        *pool_cases("pool1", x1),
-        *pool_cases("pool2", x2),
-        *pool_cases("pool5", x5),
-        dropout_case((fc6[1], scale.images)),
+        *relu_cases("relu1", x1, dtype),
+        *lrn_cases("lrn1", x1, dtype),
+        *lrn_cases("lrn2", x2, dtype),
+        *pool_cases("pool1", x1, dtype),
+        *pool_cases("pool2", x2, dtype),
+        *pool_cases("pool5", x5, dtype),
+        dropout_case((fc6[1], scale.images), dtype),
         loss_case((fc8[1], scale.images)),
-        update_case("conv3", scale.layers[2].w),
-        update_case("fc6", fc6),
-        augment_case(scale.images, scale.stored, scale.crop),
+        update_case("conv3", scale.layers[2].w, dtype),
+        update_case("fc6", fc6, dtype),
+        augment_case(scale.images, scale.stored, scale.crop, dtype),
     ]

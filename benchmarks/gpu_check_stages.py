@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def environment(check: Check) -> Outcome:
 
 
 def build(check: Check) -> Outcome:
-    """For this GPU alone, which takes a quarter of the time of all."""
+    """For this GPU alone, which takes a third of the time of all."""
     capability = check.gpu["compute_cap"]
     # The instructions that only Hopper has are in 90a.
     architecture = "90a-real" if capability == "9.0" else f"{capability.replace('.', '')}-real"
@@ -197,6 +198,21 @@ def primitives(check: Check) -> Outcome:
     if wrong or done.status != 0 or len(lines) != wanted:
         return Outcome(False, wrong[0] if wrong else f"{len(lines)} of {wanted} ran: {done.last_line()}")
     return Outcome(True, f"{wanted} primitives behave as on the emulator")
+
+
+def probes(check: Check) -> Outcome:
+    """The rates that the plan of the bf16 kernels assumes."""
+    if check.gpu["compute_cap"] != "9.0":
+        return Outcome(True, f"for compute capability 9.0 alone, not {check.gpu['compute_cap']}")
+    path = WORK / "probes.json"
+    WORK.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    done = check.command([sys.executable, HERE / "bench_probes.py", "--nvcc", tool_path("nvcc"), "--json", path])
+    print(done.output, end="")
+    if done.status != 0:
+        return Outcome(False, done.problem())
+    rates = json.loads(path.read_text(encoding="utf-8"))
+    return Outcome(True, f"{len(rates)} rates", {"rates": rates})
 
 
 def tests(check: Check) -> Outcome:
@@ -239,12 +255,14 @@ def sanitizer_result(done: Done) -> dict[str, Any]:
     return {"passed": passed, "summary": f"{count} errors ({saw})", "errors": count, "first": first[:20]}
 
 
-def timings(check: Check) -> Outcome:
-    path = WORK / "timings.json"
+def timings(check: Check, precision: str, images: int, seconds: float) -> Outcome:
+    """Rows begin within so many seconds."""
+    path = WORK / f"timings-{precision}-{images}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     before = check.smi()
-    done = check.command([sys.executable, HERE / "bench_ops.py", "--seconds", "110", "--json", path])
+    what = ["--precision", precision, "--images", str(images), "--seconds", str(seconds)]
+    done = check.command([sys.executable, HERE / "bench_ops.py", *what, "--json", path])
     print(done.output, end="")
     data: dict[str, Any] = {"gpu_before": before, "gpu_after": check.smi()}
     if path.exists():
@@ -288,8 +306,11 @@ STAGES = (
     Stage("environment", environment, 20, needs_gpu=False),
     Stage("build", build, 240),
     Stage("primitives", primitives, 60),
+    Stage("probes", probes, 60),
     Stage("tests", tests, 150),
     Stage("sanitizers", sanitizers, 120),
-    Stage("timings", timings, 150),
+    Stage("bf16, 128 images", partial(timings, precision="bf16", images=128, seconds=50), 70),
+    Stage("bf16, 1024 images", partial(timings, precision="bf16", images=1024, seconds=70), 90),
+    Stage("fp32, 128 images", partial(timings, precision="fp32", images=128, seconds=60), 80),
     Stage("training", training, 60),
 )

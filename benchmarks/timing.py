@@ -22,6 +22,7 @@ Call = Callable[[], Any]
 SAMPLE_MS = 1.0  # calls that take less are repeated within a sample
 MOST_CALLS = 64
 COPY_BYTES = 1 << 30
+MATRIX = 8192
 TRIES = 4  # of a sample that came too late
 LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}  # float32 units of a multiprocessor; 128 on all others since
 
@@ -59,9 +60,9 @@ class Contender:
 class Host:
     """The CPU, so that the programs can be tried without a GPU."""
 
-    name = "cpu"
+    name = model = "cpu"
     cache_bytes = 1 << 20  # not a measurement: two sets of buffers are enough here
-    peak_flops: float | None = None
+    peaks: dict[str, float | None] = {"fp32": None, "bf16": None}
 
     def __init__(self) -> None:
         self.array_module: Any = np
@@ -87,8 +88,9 @@ class Host:
 class Gpu:
     """The current CUDA device, its legacy default stream, which CuPy and PyTorch both use.
 
-    bandwidth: of a device-to-device copy, read and written bytes per second, measured here. peak_flops: float32 FMA
-    units times the highest clock of the multiprocessors, two operations each.
+    bandwidth: of a device-to-device copy, read and written bytes per second, measured here. peaks, operations per
+    second: fp32, the FMA units times the highest clock of the multiprocessors, two operations each; bf16, of PyTorch's
+    product of two matrices, measured here.
     """
 
     name = "cuda"
@@ -106,12 +108,25 @@ class Gpu:
         number = cupy.cuda.Device(device).compute_capability  # "90", "103"
         self.compute_capability = (int(number[:-1]), int(number[-1]))
         lanes = LANES.get(self.compute_capability, 128)
-        self.peak_flops: float | None = 2 * lanes * self.multiprocessors * self.clock_hz
+        self.model = cupy.cuda.runtime.getDeviceProperties(device)["name"].decode()
         self._source, self._target = (cupy.zeros(COPY_BYTES, np.uint8) for _ in range(2))
         self._copy()
         times = [self.elapsed([self._copy] * 4, 1)[0] / 4 for _ in range(9)]
         self.copy_ms = statistics.median(times)
         self.bandwidth = 2 * COPY_BYTES / self.copy_ms * 1e3
+        self.peaks: dict[str, float | None] = {
+            "fp32": 2 * lanes * self.multiprocessors * self.clock_hz, "bf16": self._tensor_flops()
+        }  # fmt: skip
+
+    def _tensor_flops(self) -> float | None:
+        try:
+            import torch
+        except ImportError:
+            return None
+        a, b = (torch.randn(MATRIX, MATRIX, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+        torch.mm(a, b)
+        times = [self.elapsed([lambda: torch.mm(a, b)] * 4, 1)[0] / 4 for _ in range(9)]
+        return 2 * MATRIX**3 / statistics.median(times) * 1e3
 
     def _copy(self) -> None:
         self._target.data.copy_from_device_async(self._source.data, COPY_BYTES)

@@ -71,7 +71,7 @@ def cuda_architectures() -> str:
     parts = [part for part in re.split(r"[;,\s]+", os.environ.get("ALEXNET_CUDA_ARCHS", "")) if part]
     for part in parts:
         if not re.fullmatch(r"\d+[af]?(-real|-virtual)?|native|all|all-major", part):
-            raise BuildError(f"ALEXNET_CUDA_ARCHS names no architecture: {part!r}; write '80-real;90a-real;90-virtual'")
+            raise BuildError(f"ALEXNET_CUDA_ARCHS names no architecture: {part!r}; write '75-real;80;90a-real'")
     return ";".join(parts)
 
 

@@ -12,13 +12,20 @@ class Guarded:
 
     offset: elements by which its address misses a multiple of 16 bytes, which vector loads and stores want; arrays
     that are slices of others have such addresses. `move` takes a NumPy array to where the operation runs, `back`
-    brings it home.
+    brings it home. canaries: on each side; 0 where the memory itself tells when somebody leaves it.
     """
 
-    def __init__(self, contents: np.ndarray, offset: int, move: Any = np.asarray, back: Any = np.asarray):
-        start, end = CANARIES + offset, CANARIES + offset + contents.size
+    def __init__(
+        self,
+        contents: np.ndarray,
+        offset: int,
+        move: Any = np.asarray,
+        back: Any = np.asarray,
+        canaries: int = CANARIES,
+    ):
+        start, end = canaries + offset, canaries + offset + contents.size
         self._canary = np.array(77).astype(contents.dtype)
-        buffer = np.full(end + CANARIES, self._canary, contents.dtype)
+        buffer = np.full(end + canaries, self._canary, contents.dtype)
         buffer[start:end] = contents.ravel()
         self._buffer, self._back = move(buffer), back
         self._start, self._end = start, end

@@ -10,11 +10,11 @@ import numpy as np
 
 from .. import ops
 from ..errors import DeviceError
-from ..ops import backends
+from ..ops import backends, emulated
 from ..ops.arrays import BFLOAT16, FLOAT32, FLOAT64
 from .cases import OPERATIONS
 from .compare import compare
-from .guard import Guarded, poison
+from .guard import CANARIES, Guarded, poison
 from .table import Operation, generator
 
 DTYPES = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float64": FLOAT64}
@@ -107,7 +107,7 @@ def check(
         known = {c.name for operation in chosen for c in operation.cases}
         _one_of("case", case, sorted(known))
     if dtype == "float64" and backend not in ("reference", "cpu"):
-        raise ValueError(f"check: backend {backend!r} computes in float32, got dtype 'float64'; use 'cpu' for that")
+        raise ValueError(f"check: backend {backend!r} has no kernels in float64; use backend 'cpu' for that")
     backends.load(backend)  # a backend this machine lacks is an error before the first case
 
     rows: list[Row] = []
@@ -194,17 +194,19 @@ def run_guarded(
 ) -> tuple[tuple[np.ndarray, ...], str]:
     """Results of one call on a backend as NumPy arrays, and what it did that it should not have.
 
-    Arguments and results lie between canaries, `offset` elements off a 16-byte boundary. Arguments are compared with
-    the originals afterwards; results are poisoned before, unless the operation works in place or adds to its `out`.
+    Arguments and results lie between canaries, `offset` elements off a 16-byte boundary; on "emulated" between red
+    zones, where the builds that look closer see reads too. Arguments are compared with the originals afterwards;
+    results are poisoned before, unless the operation works in place or adds to its `out`.
     """
     move, back = _transfers(backend)
+    canaries = 0 if backend == "emulated" else CANARIES
     arrays = {name: value for name, value in kwargs.items() if isinstance(value, np.ndarray)}
-    guards = {name: Guarded(value, offset, move, back) for name, value in arrays.items()}
+    guards = {name: Guarded(value, offset, move, back, canaries) for name, value in arrays.items()}
     given = {**kwargs, **{name: guard.array for name, guard in guards.items()}}
     if not operation.in_place and "out" not in kwargs:
         for output, w in zip(operation.outputs, want, strict=True):
             unwritten = poison(w.shape, operation.result_dtype(output, w, dtype))
-            guards[f"result {output}"] = Guarded(unwritten, offset, move, back)
+            guards[f"result {output}"] = Guarded(unwritten, offset, move, back, canaries)
         results = tuple(guards[f"result {output}"].array for output in operation.outputs)
         given["out"] = results if len(results) > 1 else results[0]
     with contextlib.nullcontext() if backend == "cuda" else ops.backend(backend):
@@ -220,6 +222,8 @@ def run_guarded(
 
 def _transfers(backend: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """How NumPy arrays get to where a backend runs, and how results come back."""
+    if backend == "emulated":
+        return emulated.copied, np.asarray
     if backend != "cuda":
         return np.asarray, np.asarray
     import cupy

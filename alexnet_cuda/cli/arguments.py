@@ -12,6 +12,7 @@ from typing import NoReturn, TextIO
 import numpy as np
 
 from ..data.store import Store
+from ..nn.precision import TRAINED
 from ..train.runs import ROOT, newest_run
 
 
@@ -67,6 +68,12 @@ def ids(text: str) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise argparse.ArgumentTypeError(f"{text} is an archive (.npz), wanted one array; write it with numpy.save")
     return array
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What every command has that computes with a trained model."""
+    parser.add_argument("--devices", metavar="D[,D]", help="as in train (default: the best that can run it)")
+    parser.add_argument("--precision", choices=TRAINED, help="as in train (default: the one it was trained in)")
 
 
 def model_path(named: str | None) -> Path:

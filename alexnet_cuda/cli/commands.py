@@ -36,7 +36,7 @@ def run(argv: Sequence[str] | None) -> int:
         return status
     except TrainingError as error:
         return _complain(error, 1)
-    except (ValueError, TypeError, DeviceError) as error:
+    except (ValueError, TypeError, DeviceError, NotImplementedError) as error:  # the last: a kernel that is not there
         return _complain(error, 2)
     except MemoryError as error:
         return _complain(f"out of memory{f': {error}' if str(error) else ''}; {_less_memory(arguments)}", 2)

@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--data", metavar="STORE", help="a prepared store (default: the one it was trained on)")
     parser.add_argument("--split", choices=("val", "train"), default="val", help="which images (default: val)")
     parser.add_argument("--views", type=int, choices=(1, 10), default=1, help="crops of an image (default: 1)")
-    parser.add_argument("--devices", metavar="D[,D]", help="as in train (default: the best that can run it)")
+    types.add_model_options(parser)
     parser.add_argument(
         "--workers", type=types.count(0), default=2, metavar="N", help="threads that read images (default: 2)"
     )
@@ -47,14 +47,14 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     found = find_checkpoint(types.model_path(arguments.model), _warn)
-    model = Model.from_checkpoint(found, devices=arguments.devices)
+    model = Model.from_checkpoint(found, devices=arguments.devices, precision=arguments.precision)
     store = data.open(arguments.data) if arguments.data else _own_images(model, found.meta)
     start = time.monotonic()
     meter = model.evaluate(
         store, arguments.split, views=arguments.views, workers=arguments.workers, on_batch=_Lines()
     )  # fmt: skip
     views = "centre crop" if arguments.views == 1 else "ten views"
-    print(types.shown(f"{model.net.name}, step {found.step:,}; {store.description}"))
+    print(types.shown(f"{model.net.name}, step {found.step:,}, in {model.precision}; {store.description}"))
     name = {"val": "validation", "train": "training"}[arguments.split]
     show_results([(f"{name} ({views})", meter)], [("checkpoint", found.path)])
     print(f"{meter.images / (time.monotonic() - start):,.0f} images/s")

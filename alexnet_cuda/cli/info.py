@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from .. import config
+from ..nn.precision import TRAINED
 from ..nn.presets import PRESETS
 from ..nn.table import table
 from .nets import load_net
@@ -41,4 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("info: --classes needs --net")
     else:
         print(config.show())
+        print(f"precisions        {', '.join(TRAINED)} (alexnet-cuda train --precision)")
     return 0

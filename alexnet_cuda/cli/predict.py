@@ -37,12 +37,13 @@ def add_parser(commands: Any) -> None:
         "--model", metavar="RUN|CHECKPOINT", help=f"a run or a checkpoint (default: the newest run in {ROOT}/)"
     )
     parser.add_argument("--top", type=types.count(1), default=5, metavar="N", help="classes to print (default: 5)")
-    parser.add_argument("--devices", metavar="D[,D]", help="as in train (default: the best that can run it)")
+    types.add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    model = Model.load(types.model_path(arguments.model), devices=arguments.devices, warn=_say)
+    path = types.model_path(arguments.model)
+    model = Model.load(path, devices=arguments.devices, precision=arguments.precision, warn=_say)
     failed = 0
     for start in range(0, len(arguments.images), AT_ONCE):
         names, pixels = [], []

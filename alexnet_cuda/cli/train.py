@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import data
+from ..nn.precision import TRAINED
 from ..nn.presets import PRESETS, with_classes
 from ..train.model import Model, Outcome
 from ..train.progress import show_results
@@ -26,6 +27,8 @@ examples:
   alexnet-cuda train --resume auto                           go on with the newest run of the net
   alexnet-cuda train --net alexnet_2012 --data store --devices cuda:0,cuda:1
                                                              the net of 2012 on a prepared store, a tower on each GPU
+  alexnet-cuda train --net alexnet_2012 --data store --devices cuda:0 --precision bf16
+                                                             both towers on one GPU, on its tensor cores
   alexnet-cuda train --net my_net.py:net --data store        the net `net` of a Python file
   alexnet-cuda train --data flowers --init-from runs/first --freeze conv1 --freeze conv2 --lr 0.001
                                                              other classes, on features that are there already
@@ -58,6 +61,10 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--epochs", type=types.count(1), metavar="N", help="passes over the data (default: the net's)")
     how.add_argument("--batch", type=types.count(1), metavar="N", help="images in a step (default: the net's)")
     how.add_argument("--lr", type=types.positive, metavar="RATE", help="learning rate (default: the net's)")
+    how.add_argument(
+        "--precision", choices=TRAINED, default="fp32",
+        help="bf16: activations and working weights in bfloat16, for GPUs with tensor cores (default: fp32)",
+    )  # fmt: skip
     how.add_argument("--seed", type=types.seed, default=0, metavar="S", help="of all that is drawn (default: 0)")
     how.add_argument(
         "--freeze", action="append", default=[], metavar="LAYER", help="a layer that does not change; may be repeated"
@@ -101,8 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         net, store, epochs=arguments.epochs, seed=arguments.seed, devices=arguments.devices, batch=arguments.batch,
         lr=arguments.lr, out=arguments.out, resume=arguments.resume, init_from=arguments.init_from,
         freeze=arguments.freeze, subset=arguments.subset, evaluate=not arguments.no_evaluate,
-        workers=arguments.workers, checkpoint_every=arguments.checkpoint_every, keep=arguments.keep,
-        progress=not arguments.quiet,
+        precision=arguments.precision, workers=arguments.workers, checkpoint_every=arguments.checkpoint_every,
+        keep=arguments.keep, progress=not arguments.quiet,
     )  # fmt: skip
     _report(model)
     return 0

@@ -8,7 +8,7 @@
 they are trained; `placement` turns a net and devices into the schedule that `graph` runs.
 """
 
-from .devices import CudaDevice, Device, HostDevice, devices
+from .devices import CudaDevice, Device, EmulatedDevice, HostDevice, devices
 from .graph import Graph
 from .init import Constant, Glorot, He, Normal
 from .layer import Layer, Parameter
@@ -29,6 +29,7 @@ from .layers import (
 from .net import Net
 from .nodes import Rate, StepResult, Transfer
 from .placement import place
+from .precision import PRECISIONS, Precision
 from .presets import PRESETS, preset, with_classes
 from .recipe import Augmentation, Dexp, Drop, Plateau, Recipe, Schedule, Steps
 
@@ -46,6 +47,7 @@ __all__ = [
     "Glorot",
     "Graph",
     "He",
+    "EmulatedDevice",
     "HostDevice",
     "LRN",
     "LRNWithinChannel",
@@ -53,9 +55,11 @@ __all__ = [
     "MaxPool",
     "Net",
     "Normal",
+    "PRECISIONS",
     "PRESETS",
     "Parameter",
     "Plateau",
+    "Precision",
     "Rate",
     "ReLU",
     "Recipe",

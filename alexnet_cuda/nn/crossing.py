@@ -52,7 +52,7 @@ class Crossings:
         for at in (0, 1) if halves else (0,):
             own, other = before[at], before[1 - at]
             share: Array = self.memory.half(other.dfull, at) if halves else other.dy
-            received = self.memory.empty(at, share.shape[:-1])
+            received = self.memory.gradient(at, share.shape[:-1])
             self._copy(nodes, name, (1 - at, share, shares[1 - at]), (at, received), gradient=True)
             total = Node(f"{name} reduce", self.devices[at], partial(ops.add, own.dy, received, out=own.dy))
             own.differentiated = add(nodes, total)

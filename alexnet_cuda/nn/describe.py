@@ -1,4 +1,4 @@
-"""A placed net as text: what runs where, and what crosses in a training step."""
+"""A placed net as text: what runs where, what memory it takes, and what crosses in a training step."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ if TYPE_CHECKING:
 
 
 def describe(graph: Graph) -> str:
-    """One line a layer, then the transfer table with its total."""
+    """One line a layer, then the memory table and the transfer table with their totals."""
     net, names = graph.net, [device.name for device in graph.devices]
     where = f"on {names[0]}" if len(names) == 1 else f"tower 0 on {names[0]}, tower 1 on {names[1]}"
-    lines = [f"{net.name}: {net.parameter_count:,} parameters, batch {graph.batch}, {graph.dtype.name}, {where}"]
+    lines = [f"{net.name}: {net.parameter_count:,} parameters, batch {graph.batch}, {graph.precision.name}, {where}"]
     for place, parts in zip(net.places, graph.parts, strict=True):
         shape = "x".join(str(size) for size in place.output)
         share = "x".join(str(size) for size in parts[0].y.shape[:-1])
         devices = ", ".join(graph.device_of(part).name for part in parts)
         split = f" as {share}" if share != shape else ""
         lines.append(f"  {place.layer.name:10s} {shape:>12s} on {devices}{split}")
-    lines += ["", *_transfer_lines(graph.transfers, len(names))]
+    lines += ["", *_memory_lines(graph.memory, names), "", *_transfer_lines(graph.transfers, len(names))]
     return "\n".join(lines)
+
+
+def _memory_lines(memory: dict[str, list[int]], devices: list[str]) -> list[str]:
+    rows = [*memory.items(), ("total", [sum(column) for column in zip(*memory.values(), strict=True)])]
+    width = max(len(kind) for kind, _ in rows)
+    lines = [f"Bytes on {' and on '.join(devices)}:"]
+    return lines + [f"  {kind:{width}s} {' '.join(f'{count:>15,}' for count in counts)}" for kind, counts in rows]
 
 
 def _transfer_lines(transfers: list[Transfer], devices: int) -> list[str]:

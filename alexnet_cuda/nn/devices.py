@@ -1,8 +1,9 @@
 """Devices: a small protocol, so that a graph does not ask what it runs on.
 
 A device has memory, one stream that runs what is submitted in order, and events that order streams. `HostDevice`
-runs NumPy arrays at once, so its streams and events have nothing to do; `CudaDevice` is CuPy's. Several devices may
-share one physical GPU, or the host: that is how the two towers are tested anywhere.
+runs NumPy arrays at once, so its streams and events have nothing to do; `CudaDevice` is CuPy's; `EmulatedDevice` runs
+the CUDA kernels on the CPU, as late as a GPU may, in memory of its own. Several devices may share one physical GPU, or
+the host: that is how the two towers are tested anywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from .. import config, ops
 from ..errors import DeviceError
 from ..ops.arrays import Array
-from ..ops.backends import HOST_BACKENDS
+from ..ops.backends import HOST_BACKENDS, NUMPY_BACKENDS
+from .emulated_device import EmulatedDevice
 
 Event = Any
 PEER_ACCESS_ALREADY_ENABLED = 704  # cudaErrorPeerAccessAlreadyEnabled, which CuPy does not name
@@ -62,7 +64,7 @@ class Device(Protocol):
 
 
 class HostDevice:
-    """NumPy arrays in host memory, on one of the host's backends. Everything has happened when a call returns."""
+    """NumPy arrays in host memory, on a NumPy backend. Everything has happened when a call returns."""
 
     def __init__(self, name: str = "cpu:0", backend: str = "cpu"):
         self.name = name
@@ -225,23 +227,25 @@ class CudaDevice:
 def devices(spec: str) -> list[Device]:
     """Devices by name: "cpu", "cuda:1", or two of a kind with a comma: "cuda:0,cuda:1", "emulated:0,emulated:1".
 
-    The same name may come twice. "cpu" and "reference" are NumPy's two backends, "emulated" runs the CUDA kernels on
-    the CPU; a number may follow each. Raises ValueError for a name that is none, and DeviceError for a GPU that is
-    not there.
+    The same name may come twice. "cpu" and "reference" are NumPy's two backends; "emulated:0" and "emulated:1" run the
+    CUDA kernels on the CPU, each in memory of its own, when somebody waits for them, in an order that
+    ALEXNET_EMULATOR_SCHEDULE names. Two of a kind only; numbers may be left out. Raises ValueError for a name that is
+    none, and DeviceError for a GPU that is not there.
     """
     names = [name.strip() for name in spec.split(",")]
     if not 1 <= len(names) <= 2:
         raise ValueError(f"devices: got {spec!r}, wanted one device, or two with a comma between")
     parsed = [_parse(name, spec) for name in names]
-    kinds = {"cuda" if kind == "cuda" else "host" for kind, _ in parsed}
+    kinds = {"NumPy" if kind in NUMPY_BACKENDS else kind for kind, _ in parsed}
     if len(kinds) > 1:
-        raise ValueError(f"devices: got {spec!r}, wanted both on GPUs or both on the host")
+        raise ValueError(f"devices: got {spec!r}, wanted two of a kind: GPUs, emulated devices, or NumPy's on the host")
     made: list[Device] = []
     for position, (kind, index) in enumerate(parsed):
         if kind == "cuda":
             made.append(CudaDevice(index or 0))
-        else:
-            made.append(HostDevice(f"{kind}:{position if index is None else index}", kind))
+            continue
+        number = position if index is None else index
+        made.append(EmulatedDevice(number) if kind == "emulated" else HostDevice(f"{kind}:{number}", kind))
     return made
 
 

@@ -18,17 +18,19 @@ from .devices import Device, Event
 from .net import INPUT, Net
 from .nodes import Node, Rate, Slice, StepResult, Tensor, Transfer
 from .part import Part
+from .precision import Precision
 
 
 class Graph:
     """What `placement.place` returns. Feed a batch, then `train_step` or `evaluate`, then ask for results."""
 
-    def __init__(self, net: Net, devices: Sequence[Device], batch: int, dtype: np.dtype):
+    def __init__(self, net: Net, devices: Sequence[Device], batch: int, precision: Precision):
         self.net = net
         self.devices = list(devices)
         self.batch = batch
-        self.dtype = dtype
+        self.precision = precision
         self.transfers: list[Transfer] = []
+        self.memory: dict[str, list[int]] = {}  # bytes of each kind of array, on each device
         self.parts: list[list[Part]] = []  # for each layer, one for each device it runs on
         self.tensors: dict[str, Tensor] = {}
         self.slices: dict[str, list[Slice]] = {}
@@ -45,15 +47,15 @@ class Graph:
 
     def set_weights(self, values: dict[str, np.ndarray]) -> None:
         """Take whole-layer parameters. Raises ValueError for a name or a shape that the net does not have."""
-        self._set(values, lambda piece: piece.value)
+        self._set(values, lambda piece: (piece.value, piece.copy))
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Whole-layer parameters, on the host."""
+        """Whole-layer parameters, on the host: those that updates change, not what layers compute with in bfloat16."""
         return self._get(lambda piece: piece.value)
 
     def set_momenta(self, values: dict[str, np.ndarray]) -> None:
         """Take whole-layer momenta, as `set_weights` does."""
-        self._set(values, lambda piece: piece.momentum)
+        self._set(values, lambda piece: (piece.momentum,))
 
     def momenta(self) -> dict[str, np.ndarray]:
         """Whole-layer momenta, on the host."""
@@ -63,7 +65,7 @@ class Graph:
         """Whole-layer gradients of the last backward pass, on the host."""
         return self._get(lambda piece: piece.gradient)
 
-    def _set(self, values: dict[str, np.ndarray], which: Callable[[Slice], Array]) -> None:
+    def _set(self, values: dict[str, np.ndarray], which: Callable[[Slice], tuple[Array, ...]]) -> None:
         if unknown := set(values) ^ set(self.slices):
             raise ValueError(f"net '{self.net.name}': parameters do not match: {', '.join(sorted(unknown))}")
         for name, pieces in self.slices.items():
@@ -72,14 +74,16 @@ class Graph:
                 got = list(values[name].shape)
                 raise ValueError(f"net '{self.net.name}': parameter '{name}': got shape {got}, wanted {list(shape)}")
             for piece in pieces:
-                value = np.ascontiguousarray(values[name][..., piece.where], self.dtype)
-                piece.device.upload(value, which(piece))
+                value = np.ascontiguousarray(values[name][..., piece.where], self.precision.master)
+                for target in which(piece):
+                    if target is not None:
+                        piece.device.upload(value.astype(target.dtype, copy=False), target)
         self.synchronize()
 
     def _get(self, which: Callable[[Slice], Array]) -> dict[str, np.ndarray]:
         values = {}
         for name, pieces in self.slices.items():
-            values[name] = np.empty(self.net.parameters[name].shape, self.dtype)
+            values[name] = np.empty(self.net.parameters[name].shape, self.precision.master)
             for piece in pieces:
                 values[name][..., piece.where] = self._fetch(piece.device, which(piece))
         return values
@@ -114,7 +118,7 @@ class Graph:
         self._begin()
         self._feed_labels(labels)
         for device, array in self.inputs:
-            device.upload(np.ascontiguousarray(x, self.dtype), array)
+            device.upload(np.ascontiguousarray(x, self.precision.compute), array)
 
     def _feed_labels(self, labels: np.ndarray) -> None:
         if labels.shape != (self.batch,):
@@ -162,7 +166,7 @@ class Graph:
         self._execute(self.forward_nodes, training)
         if dlogits is not None:
             part = self.parts[-1][0]
-            self.device_of(part).upload(np.ascontiguousarray(dlogits, self.dtype), part.dx)
+            self.device_of(part).upload(np.ascontiguousarray(dlogits, self.precision.compute), part.dx)
         self._execute(self.backward_nodes, training)
         self._end()
 
@@ -225,11 +229,11 @@ class Graph:
         """[classes, batch] of the last batch, on the host."""
         self.synchronize()
         part = self.parts[-1][0]
-        return self._fetch(self.device_of(part), part.x)
+        return self._plain(self._fetch(self.device_of(part), part.x))
 
     def activation(self, layer: str) -> np.ndarray:
         """The output of a layer for the last batch, whole, with the pointwise layers that follow it in place: "conv5"
-        is conv5 after its ReLU. [C, H, W, batch] or [features, batch], on the host."""
+        is conv5 after its ReLU. [C, H, W, batch] or [features, batch], on the host; bfloat16 comes as float32."""
         return self._whole(layer, 2)
 
     def gradient(self, layer: str) -> np.ndarray:
@@ -249,8 +253,8 @@ class Graph:
             raise ValueError(f"'{name}' has no gradient: nothing before it has weights")
         arrays = [(tower, self._fetch(device, array)) for device, tower, array in pieces]
         if arrays[0][0] is None:
-            return arrays[0][1]
-        return np.concatenate([array for _, array in sorted(arrays, key=lambda piece: piece[0])])
+            return self._plain(arrays[0][1])
+        return self._plain(np.concatenate([array for _, array in sorted(arrays, key=lambda piece: piece[0])]))
 
     def first_non_finite(self) -> str | None:
         """Where the last step first left a value that is no number, in order of computation, or None."""
@@ -281,6 +285,10 @@ class Graph:
     def device_of(self, part: Part) -> Device:
         """The device that a part is on."""
         return next(device for device, state in self.states if state is part.state)
+
+    def _plain(self, array: np.ndarray) -> np.ndarray:
+        """For callers, who should not need to know bfloat16."""
+        return array.astype(self.precision.master, copy=False)
 
     @staticmethod
     def _fetch(device: Device, array: Array) -> np.ndarray:

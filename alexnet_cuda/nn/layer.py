@@ -36,6 +36,10 @@ class Parameter:
     fan_in: int
     fan_out: int
 
+    @property
+    def is_bias(self) -> bool:
+        return self.name.endswith(".b")
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -63,12 +67,19 @@ class Layer:
         return shape
 
     def parameters(self, shape: Shape, towers: int) -> dict[str, Parameter]:
-        """Parameters by their short names, for an input of `shape` in `towers` parts that see their own only."""
+        """Parameters by their short names, for an input of `shape` in `towers` parts that see their own only.
+
+        What is called b is added to sums, and is float32 where the others are bfloat16.
+        """
         return {}
 
     def multiply_adds(self, shape: Shape, towers: int) -> int:
         """Multiply-adds of the forward pass of one image, in products of weights alone."""
         return 0
+
+    def leaves_sums(self, towers: int) -> bool:
+        """Whether forward can write its sums as they are, in float32, also where it reads bfloat16."""
+        return False
 
     def kept(self, shape: Shape) -> dict[str, tuple[Shape, str]]:
         """Arrays that forward leaves for backward: name to (shape of one image, dtype)."""

@@ -237,8 +237,10 @@ class SoftmaxLoss(Layer):
         return shape
 
     def forward(self, part: Part, training: bool) -> None:
-        out = (part.kept["loss"], part.kept["correct"], part.dx)
-        ops.softmax_cross_entropy(part.x, part.kept["labels"], topk=TOPK, state=part.state, out=out)
+        dlogits: Any = part.dx
+        how: dict[str, Any] = {"topk": TOPK, "state": part.state, "dlogits_dtype": dlogits.dtype}
+        out = (part.kept["loss"], part.kept["correct"], dlogits)
+        ops.softmax_cross_entropy(part.x, part.kept["labels"], **how, out=out)
 
     def backward(self, part: Part, training: bool) -> None:
         """The gradient came with the loss."""

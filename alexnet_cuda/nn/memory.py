@@ -1,4 +1,5 @@
-"""Where the tensors of a net are: for each device its own half, inside the whole where it sees the other's too."""
+"""Where the tensors of a net are: for each device its own half, inside the whole where it sees the other's too; and
+how many bytes there are of what."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from .devices import Device
 from .layer import Shape
 from .net import INPUT, SPLIT, Net, Place, Spread
 from .nodes import Node
+from .precision import Precision
 from .weighted import Weighted
 
 
@@ -31,10 +33,11 @@ class Piece:
 class Memory:
     """Allocates tensors, and keeps them: `tensors[i]` is what layer i reads, for each device that has it."""
 
-    def __init__(self, net: Net, devices: list[Device], batch: int, dtype: np.dtype):
-        self.net, self.devices, self.batch, self.dtype = net, devices, batch, dtype
+    def __init__(self, net: Net, devices: list[Device], batch: int, precision: Precision):
+        self.net, self.devices, self.batch, self.precision = net, devices, batch, precision
         self.tensors: list[dict[int, Piece]] = []
         self.origin: list[int] = []  # for each of them, the layer that made its memory (-1: the input)
+        self.bytes: dict[str, list[int]] = {}  # of each kind of array, on each device
 
     def positions(self, spread: Spread) -> list[int]:
         """Positions of the devices that hold a tensor or run a layer."""
@@ -46,9 +49,27 @@ class Memory:
         features = array.shape[0] // self.net.towers
         return array[tower * features : (tower + 1) * features]
 
-    def empty(self, position: int, shape: Shape) -> Array:
-        """Memory for a tensor whose share of one image has this shape."""
-        return self.devices[position].empty((*shape, self.batch), self.dtype)
+    def take(self, kind: str, position: int, shape: Shape, dtype: np.dtype, *, zeros: bool = False) -> Array:
+        """Memory on one device, counted as `kind`."""
+        device = self.devices[position]
+        array = device.zeros(shape, dtype) if zeros else device.empty(shape, dtype)
+        self.bytes.setdefault(kind, [0] * len(self.devices))[position] += array.nbytes
+        return array
+
+    def activation(self, index: int, position: int, shape: Shape) -> Array:
+        """Memory for the tensor after layer `index` whose share of one image has this shape."""
+        return self.take("activations", position, (*shape, self.batch), self._dtype(index))
+
+    def gradient(self, position: int, shape: Shape) -> Array:
+        """Memory for the gradient of any tensor, in the dtype that the layers' backward passes take."""
+        return self.take("gradients of activations", position, (*shape, self.batch), self.precision.compute)
+
+    def _dtype(self, index: int) -> np.dtype:
+        """Of the tensor after layer `index`: logits keep the digits of their sums where the layer can leave them."""
+        if index != len(self.net.places) - 2:
+            return self.precision.compute
+        place = self.net.places[index]
+        return self.precision.master if place.layer.leaves_sums(place.towers) else self.precision.compute
 
     def gathered_by(self, index: int) -> list[int]:
         """Positions that need all towers of the tensor after layer `index`, which is in halves."""
@@ -71,14 +92,14 @@ class Memory:
         split = spread == SPLIT and len(self.devices) > 1
         for position in self.positions(spread):
             own = (shape[0] // self.net.towers, *shape[1:]) if split else shape
-            make = partial(self.empty, position)
+            y_of, dy_of = partial(self.activation, index, position), partial(self.gradient, position)
             if position in gathered:
-                full, dfull = make(shape), make(shape) if gradients else None
+                full, dfull = y_of(shape), dy_of(shape) if gradients else None
                 half = None if dfull is None else self.half(dfull, position)
                 pieces[position] = Piece(position, self.half(full, position), half, full, dfull)
             else:
-                dy = make(own) if gradients else None
-                pieces[position] = Piece(position if split else None, make(own), dy)
+                dy = dy_of(own) if gradients else None
+                pieces[position] = Piece(position if split else None, y_of(own), dy)
         return pieces
 
     def sees_all_halves(self, place: Place) -> bool:

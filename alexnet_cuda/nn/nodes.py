@@ -64,13 +64,17 @@ class StepResult:
 
 @dataclass
 class Slice:
-    """One device's share of a parameter: columns `where` of the last axis of the whole."""
+    """One device's share of a parameter: columns `where` of the last axis of the whole.
+
+    copy: the value rounded to what layers compute in, where that is not what the value is kept in.
+    """
 
     device: Device
     where: slice
     value: Array
-    momentum: Array | None
-    gradient: Array
+    copy: Array | None = None
+    momentum: Array | None = None
+    gradient: Array | None = None
 
 
 @dataclass

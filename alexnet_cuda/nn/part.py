@@ -16,7 +16,8 @@ class Part:
     """A layer's arrays on one device, and where in the whole layer they begin.
 
     x, y: input and output, the same array where the layer works in place; dy, dx: their gradients, dx None where
-    nobody needs it. groups: towers inside these arrays that the layer keeps apart. first_row: number in the whole
+    nobody needs it. parameters: as layers read them, weights in the dtype of x, biases in that of sums; gradients: of
+    them, in that of sums. groups: towers inside these arrays that the layer keeps apart. first_row: number in the whole
     tensor of its first feature here. seed: of dropout; state: this device's step state. fused_relu: the next layer's
     ReLU is done here.
     """
@@ -34,5 +35,4 @@ class Part:
     fused_relu: bool = False
     parameters: dict[str, Array] = field(default_factory=dict)
     gradients: dict[str, Array] = field(default_factory=dict)
-    momenta: dict[str, Array] = field(default_factory=dict)
     kept: dict[str, Array] = field(default_factory=dict)

@@ -126,11 +126,15 @@ class FullyConnected(Weighted):
         inputs, outputs = self.parameters(shape, towers)["w"].shape
         return inputs * outputs
 
+    def leaves_sums(self, towers: int) -> bool:
+        return towers == 1  # a matrix product does, a grouped convolution does not
+
     def forward(self, part: Part, training: bool) -> None:
         w, b = part.parameters["w"], part.parameters["b"]
         N = part.x.shape[-1]
         if part.groups == 1:
-            ops.gemm(w, part.x.reshape(-1, N), trans_a=True, bias=b, relu=part.fused_relu, out=part.y)
+            how: dict[str, Any] = {"trans_a": True, "relu": part.fused_relu, "out_dtype": part.y.dtype}
+            ops.gemm(w, part.x.reshape(-1, N), bias=b, **how, out=part.y)
         else:  # towers that see their own half only are groups, and a vector is a map of one pixel
             x, w, y = _one_pixel(part.x), w.reshape(w.shape[0], 1, 1, -1), _one_pixel(part.y)
             ops.conv2d(x, w, b, groups=part.groups, relu=part.fused_relu, out=y)
@@ -140,7 +144,7 @@ class FullyConnected(Weighted):
         N = part.x.shape[-1]
         ops.bias_grad(part.dy, out=db)
         if part.groups == 1:
-            ops.gemm(part.x.reshape(-1, N), part.dy, trans_b=True, out=dw)
+            ops.gemm(part.x.reshape(-1, N), part.dy, trans_b=True, out_dtype=dw.dtype, out=dw)
             if part.dx is not None:
                 ops.gemm(w, part.dy, out=part.dx.reshape(-1, N))
             return

@@ -71,6 +71,6 @@ def _step(gate: Gate, step: Any) -> Any:
     step = gate.array("step", step, _STEP_DTYPES)
     if step.size != 1:
         raise gate.error(ValueError, "step", f"{step.size} elements", "one element or an integer")
-    if not gate.on_gpu:
+    if gate.at_once:
         parameters.integer(gate.operation, "step", step.item(), minimum=0, maximum=UINT32_MAX)
     return step

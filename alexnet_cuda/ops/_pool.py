@@ -67,11 +67,12 @@ def _extreme_pool(
     y = gate.output("out", out_y, shape, x.dtype)
     arg = gate.output("arg", out_arg, shape, arg_dtype) if return_argmax else None
     sign = -1 if op == "min_pool" else 1
-    with gate.context():
-        x = x if sign == 1 else -x
+    if sign == -1:
+        with gate.library():
+            x = -x
     gate.run_as("max_pool", x, size=where.size, stride=where.stride, pad=where.pad, out=y, arg=arg)
     if sign == -1:
-        with gate.context():
+        with gate.library():
             y *= sign
     return gate.results((y, arg)) if return_argmax else gate.results(y)
 
@@ -92,7 +93,7 @@ def max_pool_backward(
     dy = gate.array("dy", dy, FLOATS, (x_shape[0], *where.outputs, x_shape[3]))
     arg = gate.array("arg", arg, _argmax_dtype(gate, where.size), dy.shape)
     positions = where.size[0] * where.size[1]
-    if not gate.on_gpu and arg.max() >= positions:
+    if gate.at_once and arg.max() >= positions:
         raise gate.error(ValueError, "arg", arg.max(), f"positions up to {positions - 1}, as max_pool returned them")
     dx = gate.output("out", out, x_shape, dy.dtype)
     return gate.run(dy, arg, size=where.size, stride=where.stride, pad=where.pad, out=dx)

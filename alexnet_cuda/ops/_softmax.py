@@ -7,7 +7,7 @@ import numpy as np
 
 from . import parameters
 from ._sgd import STATE
-from .arrays import FLOATS, Array, Gate, accumulator
+from .arrays import BFLOAT16, FLOAT32, FLOATS, Array, Gate, accumulator
 
 INT32 = np.dtype(np.int32)
 PADDING = -1  # the label of an image that only fills up a batch
@@ -24,15 +24,17 @@ def softmax(logits: Any, *, out: Any = None) -> Array:
 
 
 def softmax_cross_entropy(
-    logits: Any, labels: Any, *, topk: Sequence[int] = (1, 5), state: Any = None, out: Any = None
-) -> tuple[Array, Array, Array]:
+    logits: Any, labels: Any, *, topk: Sequence[int] = (1, 5), state: Any = None, dlogits_dtype: Any = None,
+    out: Any = None,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """Mean of `-log softmax(logits)[label]`, how many images are right, and the gradient of the loss.
 
     logits: [classes, N]; labels: int32 [N], -1 for padding: no loss, no count, zero gradient.
     Returns (loss, correct, dlogits). loss: one value, the mean over images with a label (0 if there are none), float32
     where logits are bfloat16. correct: int32 [len(topk)], the images whose label has rank < k, where the rank is the
     number of classes with a larger logit, or an equal one and a smaller index; a column with NaN counts as wrong.
-    dlogits: [classes, N], the gradient of the loss. out: a tuple of three arrays.
+    dlogits: [classes, N], the gradient of the loss, of dlogits_dtype (default the logits'; for float32 logits of a net
+    that goes on in bfloat16, bfloat16). out: a tuple of three arrays.
     state: a `step_state` array; a loss that is not finite clears its `ok` word instead of raising, and the update
     that reads it does nothing. Logits of padding are never looked at.
 
@@ -41,13 +43,14 @@ def softmax_cross_entropy(
     Source: the paper, section 3.5.
     """
     gate = Gate("softmax_cross_entropy")
+    op = gate.operation
     logits = gate.array("logits", logits, FLOATS, ("classes", "N"))
     classes, N = logits.shape
     labels = gate.array("labels", labels, INT32, (N,))
     if not isinstance(topk, (tuple, list)) or not topk:
         kind = ValueError if isinstance(topk, (tuple, list)) else TypeError
         raise gate.error(kind, "topk", repr(topk), "a tuple of integers such as (1, 5)")
-    topk = tuple(parameters.integer(gate.operation, "topk", k, minimum=1) for k in topk)
+    topk = tuple(parameters.integer(op, "topk", k, minimum=1) for k in topk)
     if gate.looks_into_arrays:
         _check_labels(gate, labels, classes)
     if state is not None:
@@ -57,7 +60,9 @@ def softmax_cross_entropy(
     loss_out, correct_out, dlogits_out = out or (None, None, None)
     loss = gate.output("loss", loss_out, (), accumulator(logits.dtype))
     correct = gate.output("correct", correct_out, (len(topk),), INT32)
-    dlogits = gate.output("dlogits", dlogits_out, logits.shape, logits.dtype)
+    widths = (FLOAT32, BFLOAT16) if logits.dtype == FLOAT32 else (logits.dtype,)
+    dtype = logits.dtype if dlogits_dtype is None else parameters.dtype(op, "dlogits_dtype", dlogits_dtype, widths)
+    dlogits = gate.output("dlogits", dlogits_out, logits.shape, dtype)
     results: tuple[Array, Array, Array] = gate.run(logits, labels, topk=topk, state=state, out=(loss, correct, dlogits))
     return results
 

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from ..errors import DeviceError
-from . import backends
+from . import backends, emulated
 
 Array = Any  # numpy.ndarray or cupy.ndarray; CuPy is optional, so it cannot be named here
 Dims = Sequence[int | str]  # a size that must match, or the letter of one that is free
@@ -56,6 +56,16 @@ class Gate:
     def looks_into_arrays(self) -> bool:
         """Whether bad data raise before the call: kernels note them instead, for `ops.check_status`."""
         return backends.chosen(self.on_gpu) in backends.NUMPY_BACKENDS
+
+    @property
+    def at_once(self) -> bool:
+        """Whether arrays hold all that was computed before: GPUs and the streams of emulated devices are late."""
+        return not self.on_gpu and self._stream is None
+
+    @property
+    def _stream(self) -> emulated.Stream | None:
+        """The stream of an emulated device that this call is queued on."""
+        return emulated.current() if backends.chosen(self.on_gpu) == "emulated" else None
 
     def error(self, kind: type[Exception], name: str, got: Any, wanted: str, fix: str = "") -> Exception:
         """An exception in the wording all operations share."""
@@ -124,6 +134,16 @@ class Gate:
         if self._device is not None and self.on_gpu:
             return _cupy(self.operation).cuda.Device(int(self._device.removeprefix("cuda:")))
         return np.errstate(all="ignore")
+
+    def library(self) -> contextlib.AbstractContextManager[Any]:
+        """`context` for an operation that works with NumPy or CuPy itself. NotImplementedError where NumPy would run
+        before the kernels that were queued."""
+        if self._stream is not None:
+            raise NotImplementedError(
+                f"{self.operation}: cannot be queued on a stream of an emulated device, NumPy computes it; "
+                "synchronise the stream and call it outside"
+            )
+        return self.context()
 
     def results(self, out: Any) -> Any:
         """What the caller gets for `out`: the very object passed in, or the array allocated here."""
@@ -248,6 +268,8 @@ class Gate:
             if wanted > sys.maxsize:
                 raise MemoryError
             with self.context():
+                if self._stream is not None:
+                    return self._stream.empty(shape, dtype)
                 return (_cupy(self.operation) if self.on_gpu else np).empty(shape, dtype)
         except MemoryError as error:
             with self.context():

@@ -35,6 +35,12 @@ def load(name: str) -> Kernels:
     return _loaded[-1]
 
 
+def forget_emulated_work() -> None:
+    """Forget what launches that failed or were dropped have left for the next."""
+    for kernels in _loaded:
+        kernels.forget_emulated_work()
+
+
 def check_status() -> None:
     """Raise ValueError for the first bad data that a kernel of a loaded backend has noted."""
     for kernels in _loaded:

@@ -26,6 +26,7 @@ from .state import State, mean_of, to_checkpoint
 
 FLAT_STEPS = 500  # with the mean loss within FLAT of ln(classes): what a net that guesses has
 FLAT = 0.01
+LONGEST_INTERVAL = 100  # steps between two lines of the metrics, or a few more
 FAULT = "not_finite.json"
 
 
@@ -53,7 +54,7 @@ class Loop:
         self.batches = len(self.plan.training(color=False))  # in an epoch
         self._validation = self.plan.validation()
         self._mean = mean_of(self.plan)
-        self._log_every = max(1, min(100, self.batches // 10))
+        self._lines = self.batches // max(1, min(LONGEST_INTERVAL, self.batches // 10))  # in an epoch
         self._saved_at = self._logged_at = time.monotonic()
         self._flat = 0
         self._warned_flat = False
@@ -154,9 +155,10 @@ class Loop:
     # --- what is written
 
     def _log_if_due(self) -> None:
-        """A line every tenth of an epoch, or every 100 steps: at fixed steps, so that every run has the same."""
+        """A line every tenth of an epoch, or every 100 steps: at fixed steps, so that every run has the same, and as
+        evenly over the epoch as can be, so that each is a mean over as many batches as the others, or one more."""
         state = self.state
-        if state.batch % self._log_every and state.batch != self.batches:
+        if state.batch * self._lines // self.batches == (state.batch - 1) * self._lines // self.batches:
             return
         interval, plan, now = state.interval, self.plan, time.monotonic()
         seconds = max(now - self._logged_at, 1e-9)
@@ -171,7 +173,8 @@ class Loop:
 
     def _watch_for_guessing(self, interval: Meter) -> None:
         guessing = math.log(self.plan.net.classes)
-        self._flat = self._flat + self._log_every if abs(interval.loss - guessing) < FLAT * guessing else 0
+        steps = self.batches // self._lines
+        self._flat = self._flat + steps if abs(interval.loss - guessing) < FLAT * guessing else 0
         if self._flat >= FLAT_STEPS and not self._warned_flat:
             self._warned_flat = True
             self.progress.note(

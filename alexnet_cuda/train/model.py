@@ -13,15 +13,17 @@ import numpy as np
 from .. import nn, ops
 from ..data.loader import Batch, Loader
 from ..data.store import Store
+from ..nn import precision as precisions
 from ..nn.graph import Graph
 from ..nn.net import Net
+from ..nn.precision import TRAINED
 from . import inputs
 from .checkpoint import Checkpoint, CheckpointError
 from .evaluate import evaluate, feed, softmax
 from .hardware import best_devices, usable_devices
 from .inputs import Images
 from .metrics import Meter
-from .plan import check_fit
+from .plan import check_fit, precision_of
 from .runs import Warn, find_checkpoint, starting_weights
 
 LARGEST_BATCH = 128
@@ -49,7 +51,8 @@ class Model:
 
     net: with the recipe it was trained by; weights: whole-layer parameters by name; mean: what is subtracted from the
     pixels, float32 [C] or [S, S, C], or None; size: side of the images before the net's centre crop, in pixels;
-    class_names: of the outputs, in order; devices: as `nn.devices` takes them, or None for the best there are.
+    class_names: of the outputs, in order; devices: as `nn.devices` takes them, or None for the best there are;
+    precision: "fp32" or "bf16", of what is computed: weights and results are float32.
     outcome: what `train.fit` left, None for a model that was loaded.
 
     Images given to its methods are an array uint8 [n, H, W, C] (values 0 to 255), paths, Pillow images, or one of
@@ -59,7 +62,7 @@ class Model:
 
     def __init__(
         self, net: Net, weights: dict[str, np.ndarray], *, mean: np.ndarray | None, size: int,
-        class_names: tuple[str, ...], devices: str | None = None,
+        class_names: tuple[str, ...], devices: str | None = None, precision: str = "fp32",
     ):  # fmt: skip
         self.net = net
         self.weights = weights
@@ -67,20 +70,26 @@ class Model:
         self.size = size
         self.class_names = class_names
         self.devices = best_devices(net) if devices is None else devices
+        self.precision = precisions.named(precision, TRAINED).name
         self.outcome: Outcome | None = None
         self._graphs: dict[tuple[int, bool], Graph] = {}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, devices: str | None = None, warn: Warn = lambda text: None) -> Model:
+    def load(
+        cls, path: str | os.PathLike[str], *, devices: str | None = None, precision: str | None = None,
+        warn: Warn = lambda text: None,
+    ) -> Model:  # fmt: skip
         """The model of a checkpoint file, or of the newest checkpoint in the folder of a run.
 
-        warn: told about damaged checkpoints that were passed over. Raises CheckpointError, one line, where there is
-        none that can be used.
+        precision: None for the one it was trained in. warn: told about damaged checkpoints that were passed over.
+        Raises CheckpointError, one line, where there is none that can be used.
         """
-        return cls.from_checkpoint(find_checkpoint(path, warn), devices=devices)
+        return cls.from_checkpoint(find_checkpoint(path, warn), devices=devices, precision=precision)
 
     @classmethod
-    def from_checkpoint(cls, found: Checkpoint, *, devices: str | None = None) -> Model:
+    def from_checkpoint(
+        cls, found: Checkpoint, *, devices: str | None = None, precision: str | None = None
+    ) -> Model:  # fmt: skip
         """The model in a checkpoint. Raises CheckpointError if it holds none."""
         try:
             net = Net.from_json(found.meta["net"])
@@ -89,7 +98,10 @@ class Model:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{found.path}: holds no model of this version ({error!r})") from error
         weights, _ = starting_weights(net, found, skip_last=False)
-        return cls(net, weights, mean=found.arrays.get("mean"), size=size, class_names=names, devices=devices)
+        return cls(
+            net, weights, mean=found.arrays.get("mean"), size=size, class_names=names, devices=devices,
+            precision=precision_of(found.meta) if precision is None else precision,
+        )  # fmt: skip
 
     def read(self, image: Images) -> np.ndarray:
         """One image as the model's store would hold it: uint8 [S, S, C]. Raises BadImage, which names the file."""
@@ -198,7 +210,10 @@ class Model:
             while len(self._graphs) >= GRAPHS_KEPT:
                 del self._graphs[next(iter(self._graphs))]
             devices = usable_devices(self.net, self.devices)
-            graph = nn.place(self.net, devices, batch, mean=self.mean, training=False, input_gradient=gradient)
+            graph = nn.place(
+                self.net, devices, batch, precision=self.precision, mean=self.mean, training=False,
+                input_gradient=gradient,
+            )  # fmt: skip
             graph.set_weights(self.weights)
             self._graphs[batch, gradient] = graph
         return graph

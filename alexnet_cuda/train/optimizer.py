@@ -36,7 +36,7 @@ def rates(net: Net, schedule: Factors, epoch: float, frozen: Collection[str] = (
 
 def base_rate(net: Net, schedule: Factors, epoch: float, parameter: Parameter) -> float:
     """A parameter's learning rate before its layer's own multiplier."""
-    return net.recipe.lr * schedule.factor(parameter.layer, epoch, bias=parameter.name.endswith(".b"))
+    return net.recipe.lr * schedule.factor(parameter.layer, epoch, bias=parameter.is_bias)
 
 
 def stated_rate(net: Net, schedule: Factors, epoch: float, frozen: Collection[str] = ()) -> float:

@@ -14,7 +14,9 @@ import numpy as np
 
 from ..data.loader import Loader
 from ..data.store import Store
+from ..nn import precision as precisions
 from ..nn.net import Net
+from ..nn.precision import TRAINED
 from ..nn.recipe import Recipe
 from ..ops import parameters
 from .schedule import Schedule
@@ -23,7 +25,7 @@ from .schedule import Schedule
 @dataclass(frozen=True, eq=False)
 class Plan:
     """net: with the recipe as it is run; frozen: layers that do not change; subset: ids of the training images, or
-    None for all; workers: threads of a loader, which change no bit."""
+    None for all; precision: "fp32" or "bf16"; workers: threads of a loader, which change no bit."""
 
     net: Net
     store: Store
@@ -31,6 +33,7 @@ class Plan:
     frozen: tuple[str, ...]
     subset: np.ndarray | None
     evaluates: bool
+    precision: str
     workers: int
 
     @property
@@ -64,12 +67,13 @@ class Plan:
         return {
             "net": self.net.to_json(), "store": self.store.fingerprint, "store_description": self.store.description,
             "seed": self.seed, "frozen": list(self.frozen), "subset": subset, "evaluates": self.evaluates,
+            "precision": self.precision,
         }  # fmt: skip
 
 
 def make_plan(
     net: Any, store: Any, *, epochs: int | None, batch: int | None, lr: float | None, seed: int,
-    freeze: Sequence[str], subset: np.ndarray | None, evaluate: bool, workers: int,
+    freeze: Sequence[str], subset: np.ndarray | None, evaluate: bool, precision: str, workers: int,
 ) -> Plan:  # fmt: skip
     """The plan for `train.fit`'s arguments. Raises TypeError or ValueError, one line, for what does not fit."""
     if not isinstance(net, Net):
@@ -94,7 +98,8 @@ def make_plan(
             f"net '{net.name}': its learning rate follows the validation error, but {what}; "
             "use images with a validation split and evaluate them, or a recipe with another schedule"
         )
-    plan = Plan(net, store, seed, frozen, None if subset is None else np.asarray(subset), evaluate, workers)
+    ids = None if subset is None else np.asarray(subset)
+    plan = Plan(net, store, seed, frozen, ids, evaluate, precisions.named(precision, TRAINED).name, workers)
     images = plan.training(color=True).images  # checks batch, workers and subset
     if batch is not None and net.recipe.batch > images:
         raise ValueError(
@@ -148,7 +153,15 @@ def differences(plan: Plan, meta: dict[str, Any]) -> list[str]:
         found.append("subset of the training images")
     if here["evaluates"] != meta["evaluates"]:
         found.append(_changed("evaluate", meta["evaluates"], here["evaluates"]))
+    precision = precision_of(meta)
+    if here["precision"] != precision:
+        found.append(_changed("precision", precision, here["precision"]))
     return found
+
+
+def precision_of(meta: dict[str, Any]) -> str:
+    """What a checkpoint's run computed in; those that do not say are of a time when there was nothing else."""
+    return str(meta.get("precision", "fp32"))
 
 
 def _changed(name: str, there: Any, here: Any) -> str:

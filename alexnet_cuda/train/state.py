@@ -62,7 +62,6 @@ def to_checkpoint(
             "size": plan.store.size, "channels": plan.store.channels, "crop": plan.net.input_shape[1],
             "mean": plan.recipe.mean,
         },
-        "dtype": graph.dtype.name,
         "devices": [device.name for device in graph.devices],
         "software": {
             "alexnet_cuda": config.version("alexnet-cuda"), "numpy": np.__version__,

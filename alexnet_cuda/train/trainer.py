@@ -35,9 +35,9 @@ def fit(
     net: Net, store: Store, *, epochs: int | None = None, seed: int = 0, devices: str | None = None,
     batch: int | None = None, lr: float | None = None, out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None, init_from: str | os.PathLike[str] | None = None,
-    freeze: Sequence[str] = (), subset: np.ndarray | None = None, evaluate: bool = True, workers: int = 2,
-    checkpoint_every: int | None = None, checkpoint_minutes: float | None = 10.0, keep: int = 3,
-    progress: bool = True, stream: TextIO | None = None,
+    freeze: Sequence[str] = (), subset: np.ndarray | None = None, evaluate: bool = True,
+    precision: str = "fp32", workers: int = 2, checkpoint_every: int | None = None,
+    checkpoint_minutes: float | None = 10.0, keep: int = 3, progress: bool = True, stream: TextIO | None = None,
 ) -> Model:  # fmt: skip
     """Train a net by its recipe: stochastic gradient descent with momentum and weight decay, as in the paper.
 
@@ -50,10 +50,12 @@ def fit(
     runs/), or to start where there is none; or a checkpoint, or the folder of a run. The result has the bits of the
     run that was not interrupted. init_from: a checkpoint or a run whose weights are where this run begins; the last
     layer begins anew if its number of classes differs. freeze: names of layers that do not change. subset: ids of the
-    training images to use, integers [n]. evaluate: False leaves out the validation images. workers: threads that
-    prepare batches, 0 for none; they change no bit. checkpoint_every, checkpoint_minutes: more checkpoints than the
-    one after each epoch, every so many steps or minutes; keep: how many stay, besides the best. progress: False
-    prints warnings alone, on stderr; stream: where progress goes, stdout for None.
+    training images to use, integers [n]. evaluate: False leaves out the validation images. precision: "fp32", or
+    "bf16", which halves the memory of activations and is for GPUs with tensor cores; checkpoints are float32 in both,
+    but a run is resumed in the precision it was begun in, and another begins with its weights (init_from). workers:
+    threads that prepare batches, 0 for none; they change no bit. checkpoint_every, checkpoint_minutes: more checkpoints
+    than the one after each epoch, every so many steps or minutes; keep: how many stay, besides the best. progress:
+    False prints warnings alone, on stderr; stream: where progress goes, stdout for None.
 
     Returns the model with the last weights; `model.outcome` says what is where. SIGTERM and SIGINT save at the next
     step and raise Interrupted, SIGUSR1 saves and goes on.
@@ -64,13 +66,13 @@ def fit(
     """
     plan = make_plan(
         net, store, epochs=epochs, batch=batch, lr=lr, seed=seed, freeze=freeze, subset=subset, evaluate=evaluate,
-        workers=workers,
+        precision=precision, workers=workers,
     )  # fmt: skip
     saving = _saving(checkpoint_every, checkpoint_minutes, keep)
     where = usable_devices(plan.net, devices)
     if init_from is not None and resume not in (None, "auto"):
         raise ValueError("fit: both init_from and resume: a run that is resumed has weights; leave one out")
-    graph = nn.place(plan.net, where, plan.recipe.batch, seed=plan.seed, mean=mean_of(plan))
+    graph = nn.place(plan.net, where, plan.recipe.batch, precision=plan.precision, seed=plan.seed, mean=mean_of(plan))
     notes: list[str] = []
     _begin(plan, graph, init_from, notes)
     run, found = open_run(plan.net, out, resume, notes.append)
@@ -95,7 +97,7 @@ def _headline(plan: Plan, graph: Graph, run: RunDirectory) -> str:
     devices = " and ".join(device.name for device in graph.devices)
     epochs = f"{plan.recipe.epochs} epoch{'s' if plan.recipe.epochs > 1 else ''}"
     return (
-        f"{plan.net.name}, {plan.net.parameter_count:,} parameters, on {devices}; {epochs} in "
+        f"{plan.net.name}, {plan.net.parameter_count:,} parameters, in {plan.precision} on {devices}; {epochs} in "
         f"batches of {plan.recipe.batch}; {plan.store.description}; run: {run.path}"
     )
 
@@ -155,7 +157,7 @@ def _metrics(
         metrics.append(
             "run", step=0, net=plan.net.name, images=plan.store.description, seed=plan.seed, epochs=recipe.epochs,
             batch=recipe.batch, rate=recipe.lr, devices=[device.name for device in graph.devices],
-            parameters=plan.net.parameter_count, time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            precision=plan.precision, parameters=plan.net.parameter_count, time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         )  # fmt: skip
     return metrics
 
@@ -163,7 +165,7 @@ def _metrics(
 def _model(plan: Plan, graph: Graph, run: RunDirectory, state: State, devices: str | None) -> Model:
     model = Model(
         plan.net, graph.weights(), mean=mean_of(plan), size=plan.store.size, class_names=plan.store.class_names,
-        devices=devices,
+        devices=devices, precision=plan.precision,
     )  # fmt: skip
     best = run.checkpoints / checkpoint.BEST
     model.outcome = Outcome(

@@ -2,10 +2,11 @@
 // the business of alexnet_cuda/ops/arrays.py; here only what would crash the process is checked.
 //
 // One file for each family of operations. A function in it
-//   1. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
-//   2. makes a Launch, for as long as which the GIL is released and the right device is current;
-//   3. calls the launcher in csrc/kernels, which checks its contract and throws.
-// Its last argument is `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
+//   1. turns `dtype`, where arrays may be of several, into a type with for_dtype;
+//   2. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
+//   3. makes a Launch, for as long as which the GIL is released and the right device is current;
+//   4. calls the launcher in csrc/kernels, which checks its contract and throws.
+// Its last arguments are `dtype` and `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -21,6 +22,9 @@
 
 #include "kernels/common/check.h"
 #include "simt/simt.h"
+#if SIMT_EMULATED
+#include "simt/host.h"
+#endif
 
 namespace alexnet {
 
@@ -53,6 +57,13 @@ void for_dtype(std::string_view dtype, Function&& f) {
   }
 }
 
+// In bytes.
+inline std::size_t element_size(std::string_view dtype) {
+  std::size_t size = 0;
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) { size = sizeof(T); });
+  return size;
+}
+
 using Shape4 = std::array<std::int64_t, 4>;
 using Pair = std::array<int, 2>;  // (vertical, horizontal)
 
@@ -74,8 +85,10 @@ using Where = std::pair<int, std::uintptr_t>;
 // it.
 class Launch {
  public:
-  explicit Launch([[maybe_unused]] const Where& where) : stream_(where.second) {
-#if !SIMT_EMULATED
+  explicit Launch(const Where& where) : stream_(where.second) {
+#if SIMT_EMULATED
+    simt::set_device(where.first);  // -1: none, and a kernel may touch any memory that no device owns
+#else
     // The CUDA runtime inside this module is not the one that CuPy calls. Both follow the driver's current
     // context, which the caller (the gate of ops/arrays.py) has made that of this device and will set back;
     // saying it again here costs next to nothing, and holds should this runtime remember another device of
@@ -95,8 +108,10 @@ void bind_augment(pybind11::module_& module);
 void bind_build_info(pybind11::module_& module);
 void bind_conv(pybind11::module_& module);
 void bind_dropout(pybind11::module_& module);
+void bind_emulated_device(pybind11::module_& module);  // adds nothing to _cuda
 void bind_gemm(pybind11::module_& module);
 void bind_hopper_conv(pybind11::module_& module);
+void bind_hopper_first_layer(pybind11::module_& module);
 void bind_hopper_gemm(pybind11::module_& module);
 void bind_hopper_wgrad(pybind11::module_& module);
 void bind_lrn(pybind11::module_& module);

@@ -23,44 +23,52 @@ MapShape shape_within(const Shape4& x) {
 }
 
 void across_forward(std::uintptr_t x, std::uintptr_t y, const Shape4& shape, int groups, int size,
-                    float alpha, float beta, float k, Where where) {
+                    float alpha, float beta, float k, std::string_view dtype, Where where) {
   const std::int64_t count = elements(shape, "x");
-  const auto* x_pointer = as_pointer<const float>(x, count, "x");
-  auto* y_pointer = as_pointer<float>(y, count, "y");
-  const Launch launch(where);
-  lrn_forward(x_pointer, y_pointer, shape_across(shape, groups), {size, alpha, beta, k}, launch.stream());
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    const auto* x_pointer = as_pointer<const T>(x, count, "x");
+    auto* y_pointer = as_pointer<T>(y, count, "y");
+    const Launch launch(where);
+    lrn_forward(x_pointer, y_pointer, shape_across(shape, groups), {size, alpha, beta, k}, launch.stream());
+  });
 }
 
 void across_backward(std::uintptr_t x, std::uintptr_t dy, std::uintptr_t dx, const Shape4& shape, int groups,
-                     int size, float alpha, float beta, float k, Where where) {
+                     int size, float alpha, float beta, float k, std::string_view dtype, Where where) {
   const std::int64_t count = elements(shape, "x");
-  const auto* x_pointer = as_pointer<const float>(x, count, "x");
-  const auto* dy_pointer = as_pointer<const float>(dy, count, "dy");
-  auto* dx_pointer = as_pointer<float>(dx, count, "dx");
-  const Launch launch(where);
-  lrn_backward(x_pointer, dy_pointer, dx_pointer, shape_across(shape, groups), {size, alpha, beta, k},
-               launch.stream());
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    const auto* x_pointer = as_pointer<const T>(x, count, "x");
+    const auto* dy_pointer = as_pointer<const T>(dy, count, "dy");
+    auto* dx_pointer = as_pointer<T>(dx, count, "dx");
+    const Launch launch(where);
+    lrn_backward(x_pointer, dy_pointer, dx_pointer, shape_across(shape, groups), {size, alpha, beta, k},
+                 launch.stream());
+  });
 }
 
 void within_forward(std::uintptr_t x, std::uintptr_t y, const Shape4& shape, int size, float alpha,
-                    float beta, float k, Where where) {
+                    float beta, float k, std::string_view dtype, Where where) {
   const std::int64_t count = elements(shape, "x");
-  const auto* x_pointer = as_pointer<const float>(x, count, "x");
-  auto* y_pointer = as_pointer<float>(y, count, "y");
-  const Launch launch(where);
-  lrn_within_channel_forward(x_pointer, y_pointer, shape_within(shape), {size, alpha, beta, k},
-                             launch.stream());
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    const auto* x_pointer = as_pointer<const T>(x, count, "x");
+    auto* y_pointer = as_pointer<T>(y, count, "y");
+    const Launch launch(where);
+    lrn_within_channel_forward(x_pointer, y_pointer, shape_within(shape), {size, alpha, beta, k},
+                               launch.stream());
+  });
 }
 
 void within_backward(std::uintptr_t x, std::uintptr_t dy, std::uintptr_t dx, const Shape4& shape, int size,
-                     float alpha, float beta, float k, Where where) {
+                     float alpha, float beta, float k, std::string_view dtype, Where where) {
   const std::int64_t count = elements(shape, "x");
-  const auto* x_pointer = as_pointer<const float>(x, count, "x");
-  const auto* dy_pointer = as_pointer<const float>(dy, count, "dy");
-  auto* dx_pointer = as_pointer<float>(dx, count, "dx");
-  const Launch launch(where);
-  lrn_within_channel_backward(x_pointer, dy_pointer, dx_pointer, shape_within(shape), {size, alpha, beta, k},
-                              launch.stream());
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    const auto* x_pointer = as_pointer<const T>(x, count, "x");
+    const auto* dy_pointer = as_pointer<const T>(dy, count, "dy");
+    auto* dx_pointer = as_pointer<T>(dx, count, "dx");
+    const Launch launch(where);
+    lrn_within_channel_backward(x_pointer, dy_pointer, dx_pointer, shape_within(shape),
+                                {size, alpha, beta, k}, launch.stream());
+  });
 }
 
 std::string choose_across(const Shape4& shape, int groups, int size, bool aligned) {
@@ -81,12 +89,13 @@ std::string choose_within(const Shape4& shape, int size) {
 void bind_lrn(py::module_& module) {
   const auto x = py::arg("x"), y = py::arg("y"), dy = py::arg("dy"), dx = py::arg("dx"),
              shape = py::arg("shape"), groups = py::arg("groups"), size = py::arg("size"),
-             alpha = py::arg("alpha"), beta = py::arg("beta"), k = py::arg("k"), where = py::arg("where"),
-             aligned = py::arg("aligned");
-  module.def("lrn_forward", &across_forward, x, y, shape, groups, size, alpha, beta, k, where);
-  module.def("lrn_backward", &across_backward, x, dy, dx, shape, groups, size, alpha, beta, k, where);
-  module.def("lrn_within_channel_forward", &within_forward, x, y, shape, size, alpha, beta, k, where);
-  module.def("lrn_within_channel_backward", &within_backward, x, dy, dx, shape, size, alpha, beta, k, where);
+             alpha = py::arg("alpha"), beta = py::arg("beta"), k = py::arg("k"), dtype = py::arg("dtype"),
+             where = py::arg("where"), aligned = py::arg("aligned");
+  module.def("lrn_forward", &across_forward, x, y, shape, groups, size, alpha, beta, k, dtype, where);
+  module.def("lrn_backward", &across_backward, x, dy, dx, shape, groups, size, alpha, beta, k, dtype, where);
+  module.def("lrn_within_channel_forward", &within_forward, x, y, shape, size, alpha, beta, k, dtype, where);
+  module.def("lrn_within_channel_backward", &within_backward, x, dy, dx, shape, size, alpha, beta, k, dtype,
+             where);
   module.def("choose_lrn", &choose_across, shape, groups, size, aligned, "The launch, as text.");
   module.def("choose_lrn_within_channel", &choose_within<choose_lrn_within_channel>, shape, size,
              "The launch, as text.");

@@ -8,8 +8,10 @@ PYBIND11_MODULE(ALEXNET_MODULE, module) {
   alexnet::bind_build_info(module);
   alexnet::bind_conv(module);
   alexnet::bind_dropout(module);
+  alexnet::bind_emulated_device(module);
   alexnet::bind_gemm(module);
   alexnet::bind_hopper_conv(module);
+  alexnet::bind_hopper_first_layer(module);
   alexnet::bind_hopper_gemm(module);
   alexnet::bind_hopper_wgrad(module);
   alexnet::bind_lrn(module);

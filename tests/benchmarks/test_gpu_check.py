@@ -8,20 +8,25 @@ import time
 from pathlib import Path
 
 import bench_ops
+import cost
 import gpu_check
 import numpy as np
 import pytest
 import sanitized
-from cases import small
+from bench_cpu import LAYERS
+from cases import Scale, small
 from cases_in_memory import dropout_case
 from gpu_check_stages import STAGES, Check, Done, Outcome, Stage, sanitizer_result
 from timing import Host
 
 from alexnet_cuda import ops
 from alexnet_cuda.checks import OPERATIONS
+from alexnet_cuda.ops.arrays import BFLOAT16, FLOAT32
 
 GPU_CHECK = Path(gpu_check.__file__)
-CASES = bench_ops.cases(small())
+SCALES = {dtype.name: dataclasses.replace(small(), dtype=dtype) for dtype in (FLOAT32, BFLOAT16)}
+CASES = bench_ops.cases(SCALES["float32"])
+ALL_CASES = [(case, name) for name, scale in SCALES.items() for case in bench_ops.cases(scale)]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,7 @@ def host():
     return Host()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [c for c, _ in ALL_CASES], ids=[f"{c.name} {dtype}" for c, dtype in ALL_CASES])
 def test_every_operation_is_timed(case, host):
     """And agrees with PyTorch's, where that is installed."""
     row = bench_ops.run(case, host, repeats=2)
@@ -39,9 +44,10 @@ def test_every_operation_is_timed(case, host):
     assert case.name in str(row)
 
 
-def test_a_wrong_result_is_not_timed(host):
-    case = dropout_case((5, 4))
-    wrong = dataclasses.replace(case, expected=lambda a: 1.001 * case.expected(a))
+@pytest.mark.parametrize("dtype", [FLOAT32, BFLOAT16], ids=str)
+def test_a_wrong_result_is_not_timed(host, dtype):
+    case = dropout_case((5, 4), dtype)
+    wrong = dataclasses.replace(case, expected=lambda a: 1.01 * case.expected(a).astype(np.float32))
     assert bench_ops.run(wrong, host, repeats=2).problem.startswith("DIFFERS")
 
 
@@ -51,6 +57,19 @@ def test_floors_count_no_products_with_padding(layer):
     x, w = np.ones((*layer.x, small().images), np.float32), np.ones(layer.w, np.float32)
     y = ops.conv2d(x, w, stride=layer.stride, pad=layer.pad, groups=layer.groups)
     assert fprop.flops == 2 * y.sum(dtype=np.float64)
+
+
+@pytest.mark.parametrize("images, wanted", [(128, (89, 120, 84)), (1024, (623, 887, 641))])
+def test_the_model_of_conv2_in_microseconds(images, wanted):
+    """The figures of the plan that the kernels are built to."""
+    times = [cost.conv_ms(LAYERS[1], what, images) for what in ("fprop", "dgrad", "wgrad")]
+    assert tuple(round(1e3 * ms) for ms in times) == wanted
+
+
+def test_a_model_is_never_faster_than_the_floor():
+    for case in bench_ops.cases(dataclasses.replace(Scale(), dtype=BFLOAT16)):
+        floor = max(case.flops / cost.TENSOR_FLOPS, case.bytes / cost.BANDWIDTH)
+        assert bench_ops.modelled_ms(case, 128) > 1e3 * floor, case.name
 
 
 def test_sanitizers_begin_with_a_case_of_every_operation():

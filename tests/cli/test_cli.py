@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit status."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -58,7 +59,9 @@ def test_a_backend_that_cannot_run_here_says_how_it_could(capsys):
 
 def test_info(capsys):
     assert main(["info"]) == 0
-    assert capsys.readouterr().out.strip() == config.show()
+    *lines, precisions = capsys.readouterr().out.splitlines()
+    assert "\n".join(lines) == config.show()
+    assert precisions == "precisions        fp32, bf16 (alexnet-cuda train --precision)"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +83,24 @@ def test_too_little_memory_is_one_line_with_an_option_that_there_is(arguments, a
     assert capsys.readouterr().err == f"alexnet-cuda: out of memory; {advice}\n"
 
 
+def test_a_kernel_that_is_not_there_is_one_line(capsys, monkeypatch):
+    def missing(_):
+        raise NotImplementedError("relu: backend 'emulated' has no kernel for it yet")
+
+    monkeypatch.setattr(commands.info, "run", missing)
+    assert main(["info"]) == 2
+    assert capsys.readouterr().err == "alexnet-cuda: relu: backend 'emulated' has no kernel for it yet\n"
+
+
+@pytest.mark.parametrize("module", ["alexnet_cuda.cli.commands", "numpy", "argparse"])
 @pytest.mark.parametrize("start", ["-m alexnet_cuda --version", "-c 'from alexnet_cuda.cli import main; exit(main())'"])
-def test_an_interruption_while_the_commands_are_imported_is_no_traceback(start, tmp_path):
-    """A signal at that moment: something that the commands import, and nobody before them, sends it."""
+def test_an_interruption_while_the_commands_are_imported_is_no_traceback(start, module, tmp_path):
+    """A signal at that moment: when Python looks for the module."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.abc, os, signal, sys\n"
         "class Finder(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'alexnet_cuda.cli.commands':\n"
+        f"        if name == {module!r}:\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
@@ -103,6 +116,14 @@ def test_module_and_version():
 
 def test_importing_the_package_imports_neither_cupy_nor_pillow():
     """CuPy only where CUDA is used; and an import stays light."""
-    code = "import sys, alexnet_cuda; print([m for m in ('cupy', 'PIL', 'torch', 'matplotlib') if m in sys.modules])"
+    heavy = "print([m for m in ('cupy', 'PIL', 'torch', 'matplotlib') if m in sys.modules])"
+    code = f"import sys; from alexnet_cuda import *; ops, check, DeviceError; {heavy}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_alone_imports_next_to_nothing():
+    """What comes before the command's first line cannot be made quiet about Ctrl-C."""
+    code = "import sys, alexnet_cuda.cli; print('numpy' in sys.modules, alexnet_cuda.check, hasattr(alexnet_cuda, 'x'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"False <function check at .*> False\n", done.stdout)

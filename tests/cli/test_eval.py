@@ -29,7 +29,7 @@ def top1(printed: str) -> str:
 def test_the_images_are_those_of_the_run_unless_others_are_named(run, capsys):
     assert main(["eval", str(run), "--devices", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("tiny, step 10; embedded Fashion-MNIST")
+    assert printed.startswith("tiny, step 10, in fp32; embedded Fashion-MNIST")
     expected = train.Model.load(run, devices="cpu").evaluate(sample(14, 1))
     assert top1(printed) == f"{expected.top1:.2%}"
     assert f"checkpoint  {run}/checkpoints/step-0000000010.safetensors" in printed
@@ -40,7 +40,7 @@ def test_a_run_on_a_store_remembers_where_it_is(tmp_path, capsys):
     model = train.fit(tiny.net(), data.open(store), out=tmp_path / "run", progress=False, devices="cpu")
     assert main(["eval", str(tmp_path / "run"), "--devices", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("tiny, step 15; store: 40 training")
+    assert printed.startswith("tiny, step 15, in fp32; store: 40 training")
     assert top1(printed) == f"{model.outcome.validation.top1:.2%}"
     best = str(model.outcome.best_checkpoint)
     assert main(["eval", best, "--data", str(store), "--views", "10", "--split", "train", "--workers", "0"]) == 0

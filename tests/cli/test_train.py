@@ -43,7 +43,8 @@ def test_a_run_ends_with_a_table_and_says_what_it_wrote(store, capsys):
     assert train(store, "--out", "run") == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[0].startswith("tiny, 2,396 parameters, on cpu:0; 3 epochs in batches of 8; store: 40 training and 20")
+    assert lines[0].startswith("tiny, 2,396 parameters, in fp32 on cpu:0; 3 epochs in batches of 8; ")
+    assert "; store: 40 training and 20" in lines[0]
     table = next(i for i, line in enumerate(lines) if line.split() == ["images", "top-1", "top-5", "loss"])
     assert lines[table + 1].startswith("training (last epoch, with dropout)")
     assert lines[table + 2].split()[:2] == ["validation", "20"]
@@ -78,6 +79,18 @@ def test_options_reach_the_run(store):
     assert meta["subset"] is not None
     assert train(store, "--out", "b", "--init-from", "a", "--no-evaluate", "--epochs", "1") == 0
     assert not Path("b/checkpoints/best.safetensors").exists()
+
+
+def test_bf16_trains_and_is_evaluated_in_either_precision(store, capsys):
+    assert train(store, "--out", "run", "--precision", "bf16") == 0
+    assert capsys.readouterr().out.startswith("tiny, 2,396 parameters, in bf16 on cpu:0;")
+    assert checkpoint.load(checkpoint.saved(Path("run/checkpoints"))[0]).meta["precision"] == "bf16"
+    for options, precision in ([], "bf16"), (["--precision", "fp32"], "fp32"):
+        assert main(["eval", "run", "--devices", "cpu", *options]) == 0
+        assert capsys.readouterr().out.startswith(f"tiny, step 15, in {precision}; store")
+    assert train(store, "--out", "run", "--resume", "auto") == 2
+    error = capsys.readouterr().err.splitlines()
+    assert "it differs in precision (bf16 there, fp32 here)" in error[-1]
 
 
 def test_the_same_command_twice_gives_the_same_file(store):
@@ -143,6 +156,7 @@ BAD_ARGUMENTS = [
     (["--seed", "-3"], "argument --seed: got -3, wanted at least 0"),
     (["--seed", str(1 << 64)], "argument --seed: got 18446744073709551616, wanted at most"),
     (["--workers", "-1"], "argument --workers: got -1"),
+    (["--precision", "fp64"], "argument --precision: invalid choice: 'fp64' (choose from"),
     (["--classes", "1"], "argument --classes: got 1, wanted at least 2"),
     (["--keep", "0"], "argument --keep: got 0"),
     (["--checkpoint-every", "0"], "argument --checkpoint-every: got 0"),

@@ -187,6 +187,7 @@ const std::vector<Test> kTests = {
     {"shared_memory_is_limited", shared_memory_is_limited},
     {"registered_memory_has_an_owner", registered_memory_has_an_owner},
     {"pointers_in_structs_are_looked_at", pointers_in_structs_are_looked_at},
+    {"padding_is_no_pointer", padding_is_no_pointer},
     {"copies_stay_inside_buffers", copies_stay_inside_buffers},
     {"work_waits_for_a_synchronisation", work_waits_for_a_synchronisation},
     {"only_what_is_needed_runs", only_what_is_needed_runs},

@@ -1,6 +1,8 @@
 // Part of behaviour.cpp: owners of memory, copies and streams.
 #pragma once
 
+#include <cstddef>
+#include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -69,6 +71,42 @@ bool pointers_in_structs_are_looked_at() {
   simt::set_device(-1);
   return holds(text, "argument 1 points to the buffer of behaviour_of_memory.h:") &&
          holds(text, "of emulated:1");
+}
+
+struct Flagged {
+  bool flag;  // seven bytes follow that nobody sets
+  long size;
+};
+
+// A launch that was given these very bytes.
+class CallWithBytes final : public simt::emulator::Call {
+ public:
+  explicit CallWithBytes(const void* bytes) : bytes_(bytes) {}
+  void run() const override {}
+  std::vector<simt::emulator::Argument> arguments() const override {
+    return {{bytes_, sizeof(Flagged), false, simt::emulator::member_bytes<Flagged>()}};
+  }
+
+ private:
+  const void* bytes_;
+};
+
+// A part of an old pointer may be left there: kernels were refused for it by chance.
+bool padding_is_no_pointer() {
+  simt::set_device(1);
+  DeviceBuffer<int> other(100);
+  simt::set_device(-1);
+  const auto check = [&](std::size_t at) {
+    alignas(Flagged) unsigned char bytes[sizeof(Flagged)] = {};
+    const int* pointer = other.data();
+    std::memcpy(bytes + at, &pointer, sizeof pointer);
+    const auto& memory = simt::emulator::AddressSpace::instance();
+    return refusal([&] { memory.check_arguments(CallWithBytes(bytes), 0, simt::emulator::Site::current()); });
+  };
+#if __has_builtin(__builtin_clear_padding)
+  if (!check(0).empty()) return false;
+#endif
+  return holds(check(offsetof(Flagged, size)), "of emulated:1");
 }
 
 bool copies_stay_inside_buffers() {

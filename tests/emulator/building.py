@@ -22,7 +22,7 @@ WORK = ROOT / "build" / "emulator_tests"
 CXX = os.environ.get("CXX", "g++")
 # As in CMakeLists.txt, warnings are errors where asked for: a newer compiler may know more of them.
 WERROR = ["-Werror"] if "ALEXNET_WERROR=ON" in os.environ.get("CMAKE_ARGS", "") else []
-COMMON = ["-std=c++20", "-O1", "-Wall", "-Wextra", *WERROR, f"-I{CSRC}"]
+COMMON = ["-std=c++20", "-O1", "-fPIC", "-Wall", "-Wextra", *WERROR, f"-I{CSRC}"]
 ADDRESS = ["-fsanitize=address", "-fno-omit-frame-pointer"]
 UNDEFINED = ["-g1", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
 

@@ -15,9 +15,10 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
 @pytest.mark.parametrize("values", ("integers", "normal"))
-def test_against_the_reference(case, values):
-    for row in check_case(OPERATIONS["augment"], case, values, "emulated"):
+def test_against_the_reference(case, values, dtype):
+    for row in check_case(OPERATIONS["augment"], case, values, "emulated", dtype):
         assert row.passed, row.message
 
 
@@ -31,4 +32,4 @@ def test_the_launch_can_be_printed_without_a_gpu(module):
 def test_a_crop_larger_than_the_image_is_refused(module):
     a = np.zeros(4096, np.float32).ctypes.data
     with pytest.raises(ValueError, match="augment: crops of 5 x 4 from 1 images of 4 x 4 x 3"):
-        module.augment(a, a, a, 0, 0, a, 0, (1, 4, 4, 3), (5, 4), (0, 0), (-1, 0))
+        module.augment(a, a, a, 0, 0, a, 0, (1, 4, 4, 3), (5, 4), (0, 0), "float32", (-1, 0))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from kernels.modules import MODULES
+from tables import DTYPES
 from test_dropout import DRAW, VECTORS, words
 
 from alexnet_cuda import ops
@@ -36,10 +37,21 @@ def test_a_shard_draws_the_bits_of_the_whole(rows, images):
     np.testing.assert_array_equal(drawn, whole[slice(*rows), slice(*images)])
 
 
-def test_nan_is_dropped_like_a_number_and_kept_like_one():
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
+def test_nan_is_dropped_like_a_number_and_kept_like_one(dtype):
     with ops.backend("emulated"):
-        y = ops.dropout(np.full((8, 8), np.nan, np.float32), **DRAW)
-        np.testing.assert_array_equal(np.isnan(y), ops.dropout(np.ones((8, 8), np.float32), **DRAW) > 0)
+        y = ops.dropout(np.full((8, 8), np.nan, DTYPES[dtype]), **DRAW)
+        np.testing.assert_array_equal(np.isnan(y), ops.dropout(np.ones((8, 8), DTYPES[dtype]), **DRAW) > 0)
+
+
+def test_bfloat16_four_at_a_time_and_one_by_one():
+    """At every address: those that are multiples of 8 bytes and no others are read as four images."""
+    whole = np.linspace(1, 2, 24 * 16).astype(DTYPES["bfloat16"])
+    with ops.backend("emulated"):
+        for offset in range(9):
+            x = whole[offset : offset + 20 * 16].reshape(20, 16)
+            wide = ops.dropout(x.astype(np.float32), **DRAW)
+            np.testing.assert_array_equal(ops.dropout(x, **DRAW), wide.astype(x.dtype))
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -7,7 +7,7 @@ from kernels.modules import MODULES
 from alexnet_cuda import ops
 from alexnet_cuda.checks import OPERATIONS
 from alexnet_cuda.checks.cases.gemm import GemmCase
-from alexnet_cuda.checks.runner import check_case
+from alexnet_cuda.checks.runner import DTYPES, check_case
 
 # Both tile sizes, every way to read an operand, sums whole and in parts, sizes on and beside the tiles' edges.
 CASES = tuple(
@@ -29,15 +29,36 @@ CASES = tuple(
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("values", ("integers", "normal"))
-def test_against_the_reference(case, values):
-    for row in check_case(OPERATIONS["gemm"], case, values, "emulated"):
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
+def test_against_the_reference(case, values, dtype):
+    for row in check_case(OPERATIONS["gemm"], case, values, "emulated", dtype):
         assert row.passed, row.message
 
 
-def test_a_workspace_changes_no_bits():
+@pytest.mark.parametrize("shape", ((33, 18, 65), (64, 16, 4096)))  # the sums whole, and in parts
+@pytest.mark.parametrize("beta", (0, -2))
+def test_a_float32_result_of_bfloat16_is_not_rounded(shape, beta):
+    """A product of two bfloat16 has 16 digits, so float32 inputs of the same value have the same sums."""
+    M, N, K = shape
     rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((64, 4096), np.float32), rng.standard_normal((4096, 16), np.float32)
-    bytes_ = ops.workspace_bytes("gemm", a.shape, b.shape, (64, 16), dtype="float32", backend="emulated")
+    a, b = (rng.standard_normal(s).astype(DTYPES["bfloat16"]) for s in ((M, K), (K, N)))
+    c, bias = rng.standard_normal((M, N), np.float32), rng.standard_normal(M, np.float32)
+    with ops.backend("emulated"):
+        wide = ops.gemm(
+            a.astype(np.float32), b.astype(np.float32), bias=bias, beta=beta, out=c.copy() if beta else None
+        )
+        got = ops.gemm(a, b, bias=bias, beta=beta, out_dtype="float32", out=c.copy() if beta else None)
+        narrow = ops.gemm(a, b, bias=bias)
+    assert got.dtype == np.float32 and narrow.dtype == DTYPES["bfloat16"]
+    np.testing.assert_array_equal(got, wide)
+    assert (got != got.astype(narrow.dtype)).mean() > 0.9  # there was something to round
+
+
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
+def test_a_workspace_changes_no_bits(dtype):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(DTYPES[dtype]) for shape in ((64, 4096), (4096, 16)))
+    bytes_ = ops.workspace_bytes("gemm", a.shape, b.shape, (64, 16), dtype=dtype, backend="emulated")
     assert bytes_ > 0
     poisoned = np.full(bytes_, 0xFF, np.uint8)
     with ops.backend("emulated"):
@@ -56,12 +77,15 @@ def test_beta_zero_reads_no_result():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_launch_can_be_printed_without_a_gpu(module):
-    fc6 = module.choose_gemm((4096, 128, 9216), True, False, True)
+    fc6 = module.choose_gemm((4096, 128, 9216), True, False, True, "float32")
     assert fc6 == "tiles of 128x128, 256 threads, K in 8 parts of 1152, reads of 16 and 16 bytes"
-    assert module.gemm_workspace_bytes((4096, 128, 9216)) == 8 * 4096 * 128 * 4
-    one_image = module.choose_gemm((4096, 1, 9216), True, False, True)
+    assert module.gemm_workspace_bytes((4096, 128, 9216), "float32") == 8 * 4096 * 128 * 4
+    one_image = module.choose_gemm((4096, 1, 9216), True, False, True, "float32")
     assert one_image == "tiles of 128x32, 128 threads, K in 16 parts of 576, reads of 16 and 4 bytes"
-    assert module.choose_gemm((9216, 4096, 128), False, True, False).endswith("K whole, reads of 4 and 4 bytes")
-    assert module.gemm_workspace_bytes((9216, 4096, 128)) == 0
+    weights = module.choose_gemm((9216, 4096, 128), False, True, False, "float32")
+    assert weights.endswith("K whole, reads of 4 and 4 bytes")
+    weights = module.choose_gemm((9216, 4096, 128), False, True, True, "bfloat16")
+    assert weights == "tiles of 128x32, 128 threads, K whole, reads of 2 and 2 bytes"
+    assert module.gemm_workspace_bytes((9216, 4096, 128), "float32") == 0
     with pytest.raises(ValueError, match="sizes has a size of 0"):
-        module.choose_gemm((1, 0, 1), False, False, True)
+        module.choose_gemm((1, 0, 1), False, False, True, "float32")

@@ -31,9 +31,10 @@ WITHIN = (
         for case in cases
     ],
 )
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16"))
 @pytest.mark.parametrize("values", ("integers", "normal"))
-def test_against_the_reference(name, case, values):
-    for row in check_case(OPERATIONS[name], case, values, "emulated"):
+def test_against_the_reference(name, case, values, dtype):
+    for row in check_case(OPERATIONS[name], case, values, "emulated", dtype):
         assert row.passed, row.message
 
 

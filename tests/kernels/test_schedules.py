@@ -2,26 +2,23 @@
 
 import numpy as np
 import pytest
-from tables import OPERATIONS, drawn, parameters
+from tables import DTYPES, drawn, kernel_parameters
 
 from alexnet_cuda import ops
-from alexnet_cuda.ops import backends
-from alexnet_cuda.ops.arrays import FLOAT32
 
-EMULATED = [name for name in OPERATIONS if hasattr(backends.load("emulated"), name)]
 ORDERS = (("reverse", "1"), ("random:1", "1"), ("random:2", "2"), ("forward", "2"))
 
 
-def bits(operation, case, monkeypatch, order, threads):
+def bits(operation, case, dtype, monkeypatch, order, threads):
     monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", order)
     monkeypatch.setenv("ALEXNET_THREADS", threads)
     with ops.backend("emulated"):
-        results = operation.run(drawn(operation, case, "normal").cast(FLOAT32))
+        results = operation.run(drawn(operation, case, "normal").cast(DTYPES[dtype]))
     return [np.asarray(result).tobytes() for result in results]
 
 
-@pytest.mark.parametrize("operation, case", parameters(*EMULATED, large=False))
-def test_any_order_gives_the_same_bits(operation, case, monkeypatch):
-    first = bits(operation, case, monkeypatch, "forward", "1")
+@pytest.mark.parametrize("operation, case, dtype", kernel_parameters(large=False))
+def test_any_order_gives_the_same_bits(operation, case, dtype, monkeypatch):
+    first = bits(operation, case, dtype, monkeypatch, "forward", "1")
     for order, threads in ORDERS:
-        assert bits(operation, case, monkeypatch, order, threads) == first, (order, threads)
+        assert bits(operation, case, dtype, monkeypatch, order, threads) == first, (order, threads)

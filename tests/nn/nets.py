@@ -44,7 +44,8 @@ def integers():
 def placed(net, devices, seed=3, dtype=np.float64, **options):
     """A graph with the net's initial weights."""
     devices = nn.devices(devices) if isinstance(devices, str) else devices
-    graph = nn.place(net, devices, BATCH, dtype=dtype, seed=5, **options)
+    precision = next(p.name for p in nn.PRECISIONS.values() if p.compute == dtype)
+    graph = nn.place(net, devices, BATCH, precision=precision, seed=5, **options)
     graph.set_weights(net.initial(seed))
     return graph
 

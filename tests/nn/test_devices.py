@@ -1,5 +1,6 @@
 """Names of devices, and what is said of those that are not there."""
 
+import numpy as np
 import pytest
 
 from alexnet_cuda import config, nn
@@ -13,6 +14,7 @@ from alexnet_cuda.errors import DeviceError
         ("cpu,cpu", ["cpu:0", "cpu:1"]),
         ("cpu:1, cpu:0", ["cpu:1", "cpu:0"]),
         ("emulated:0,emulated:1", ["emulated:0", "emulated:1"]),
+        ("emulated:0,emulated:0", ["emulated:0", "emulated:0"]),
         ("reference", ["reference:0"]),
     ],
 )
@@ -29,8 +31,10 @@ def test_names_that_are_none(spec):
 def test_three_devices_and_mixed_ones():
     with pytest.raises(ValueError, match="one device, or two with a comma"):
         nn.devices("cpu,cpu,cpu")
-    with pytest.raises(ValueError, match="both on GPUs or both on the host"):
+    with pytest.raises(ValueError, match="two of a kind: GPUs, emulated devices, or NumPy"):
         nn.devices("cpu,cuda:0")
+    with pytest.raises(ValueError, match="two of a kind"):
+        nn.devices("cpu,emulated:0")  # what is queued on one would be read too early by the other
 
 
 def test_a_gpu_that_is_not_there():
@@ -38,3 +42,23 @@ def test_a_gpu_that_is_not_there():
         pytest.skip("this machine has a GPU")
     with pytest.raises(DeviceError, match="fix: |driver"):
         nn.devices("cuda:0,cuda:1")
+
+
+def test_an_emulated_device_copies_late():
+    (device,) = nn.devices("emulated:1")
+    host, pinned = np.ones(3, np.float32), device.pinned((3,), np.float32)
+    pinned[:] = 1
+    x, y, out = device.zeros((3,), np.float32), device.zeros((3,), np.float32), np.zeros(3, np.float32)
+    device.upload(host, x)
+    device.upload(pinned, y)
+    device.download(y, out)
+    host[:] = pinned[:] = 2
+    assert np.isnan(x).all() and (out == 0).all()
+    device.synchronize()
+    assert (x == 1).all() and (y == 2).all() and (out == 2).all()
+
+
+def test_emulated_devices_copy_from_each_other_only():
+    (device,), (cpu,) = nn.devices("emulated"), nn.devices("cpu")
+    with pytest.raises(DeviceError, match="emulated:0: cannot copy from cpu:0; place both towers on emulated devices"):
+        device.copy_from(cpu, np.ones(3, np.float32), device.empty((3,), np.float32))

@@ -129,7 +129,8 @@ def test_weights_are_whole_layers_wherever_the_net_is():
     [
         ({"batch": 0}, "batch: got 0, wanted at least 1 image"),
         ({"batch": True}, "batch: got True"),
-        ({"dtype": "float16"}, "dtype: got float16, wanted float32"),
+        ({"precision": "fp16"}, "precision: got 'fp16', wanted 'fp32', 'bf16' or 'fp64'"),
+        ({"precision": np.float32}, "precision: got <class 'numpy.float32'>, wanted 'fp32'"),
     ],
 )
 def test_what_cannot_be_placed(arguments, message):

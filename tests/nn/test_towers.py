@@ -93,16 +93,17 @@ def test_layers_before_the_first_weights_are_in_both_towers(layers):
     compare(*graphs, 1e-10)
 
 
-def alexnet_transfers(batch_size):
+def alexnet_transfers(batch_size, itemsize):
     """Bytes of the tensors that cross in the net of 2012, from their shapes: one half each way."""
     features = {"pool2": 256 * 13 * 13, "pool5": 256 * 6 * 6, "fc6": 4096, "fc7": 4096}
-    return {name: count // 2 * batch_size * 4 for name, count in features.items()}
+    return {name: count // 2 * batch_size * itemsize for name, count in features.items()}
 
 
-def test_only_pool2_pool5_fc6_and_fc7_cross_in_the_net_of_2012():
+@pytest.mark.parametrize(("precision", "itemsize"), [("fp32", 4), ("bf16", 2)])
+def test_only_pool2_pool5_fc6_and_fc7_cross_in_the_net_of_2012(precision, itemsize):
     net = nn.preset("alexnet_2012")
-    graph = nn.place(net, nn.devices("cpu,cpu"), 2)
-    half = alexnet_transfers(2)
+    graph = nn.place(net, nn.devices("cpu,cpu"), 2, precision=precision)
+    half = alexnet_transfers(2, itemsize)
     listed = {}
     for transfer in graph.transfers:
         listed.setdefault(transfer.tensor, []).append((transfer.bytes, transfer.source[6:7], transfer.target[6:7]))

@@ -7,6 +7,7 @@ from alexnet_cuda.checks import OPERATIONS
 from alexnet_cuda.checks.compare import compare
 from alexnet_cuda.checks.runner import DTYPES
 from alexnet_cuda.checks.table import Arguments, Operation, generator
+from alexnet_cuda.ops import backends
 
 SEED = 0
 
@@ -23,6 +24,21 @@ def parameters(*names: str, large: bool = True) -> list:
         for operation in (OPERATIONS[name] for name in names or OPERATIONS)
         for case in operation.cases
         if large or not is_large(case)
+    ]
+
+
+# Operations whose kernels take float32 only.
+WITHOUT_BFLOAT16 = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad", "gemm")
+
+
+def kernel_parameters(dtypes: tuple[str, ...] = ("float32", "bfloat16"), large: bool = True) -> list:
+    """(operation, case, dtype) for the operations with a kernel, in those of the dtypes that it takes."""
+    kernels = backends.load("emulated")
+    return [
+        pytest.param(*parameter.values, dtype, id=f"{parameter.id}-{dtype}")
+        for parameter in parameters(*(name for name in OPERATIONS if hasattr(kernels, name)), large=large)
+        for dtype in dtypes
+        if dtype == "float32" or parameter.values[0].name not in WITHOUT_BFLOAT16
     ]
 
 
@@ -44,4 +60,4 @@ def assert_right(
         assert result.passed, f"{where}: {result.message}, error {result.error:.3g}, bound {result.bound:.3g}"
 
 
-__all__ = ["DTYPES", "OPERATIONS", "SEED", "assert_right", "drawn", "is_large", "parameters"]
+__all__ = ["DTYPES", "OPERATIONS", "SEED", "assert_right", "drawn", "is_large", "kernel_parameters", "parameters"]

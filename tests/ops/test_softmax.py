@@ -1,5 +1,6 @@
 """The loss where data are bad or equal: labels, ties, NaN, infinity, padding, and the step state."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -38,6 +39,24 @@ def test_padding_has_no_loss_no_count_and_no_gradient():
     assert correct.tolist() == short_correct.tolist()
     np.testing.assert_array_equal(dlogits[:, ::2], short_dlogits)
     np.testing.assert_array_equal(dlogits[:, 1::2], 0)
+
+
+def test_a_gradient_in_bfloat16_is_the_float32_one_rounded_once():
+    logits = 3 * np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    labels = [6, -1, 0, 3, 3]
+    wide, narrow = loss_of(logits, labels), loss_of(logits, labels, dlogits_dtype="bfloat16")
+    assert narrow[2].dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(narrow[2], wide[2].astype(ml_dtypes.bfloat16))
+    assert (narrow[0], narrow[1].tolist()) == (wide[0], wide[1].tolist())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "asked"), [("float32", "float64"), ("bfloat16", "float32"), ("float64", "bfloat16"), ("float32", "int8")]
+)
+def test_gradients_of_other_dtypes_are_refused(dtype, asked):
+    logits = np.zeros((2, 1), np.float32).astype(dtype)
+    with pytest.raises(TypeError, match=f"argument 'dlogits_dtype': got '{asked}', wanted {dtype}"):
+        ops.softmax_cross_entropy(logits, np.zeros(1, np.int32), dlogits_dtype=asked)
 
 
 def test_nothing_but_padding():

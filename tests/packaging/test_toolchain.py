@@ -43,7 +43,7 @@ def test_unknown_mode_is_named(toolchain, monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "architectures"),
-    [("", ""), ("80", "80"), ("80-real;90a-real;90-virtual",) * 2, ("80-real, 90-virtual", "80-real;90-virtual")],
+    [("", ""), ("80", "80"), ("75-real;80;90a-real",) * 2, ("80-real, 90-virtual", "80-real;90-virtual")],
 )
 def test_architectures(toolchain, monkeypatch, value, architectures):
     monkeypatch.setenv("ALEXNET_CUDA_ARCHS", value)

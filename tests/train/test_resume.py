@@ -318,6 +318,7 @@ OTHERS = {
     r"subset of the training images": lambda: {"subset": np.arange(50)},
     r"images \(tiny: 100 training": lambda: {"store": tiny.store(seed=1)},
     r"evaluate \(True there, False here\)": lambda: {"evaluate": False},
+    r"precision \(fp32 there, bf16 here\)": lambda: {"precision": "bf16"},
     r"batch .*, lr .*, seed ": lambda: {"batch": 4, "lr": 0.5, "seed": 4},
 }
 

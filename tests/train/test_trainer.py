@@ -157,6 +157,16 @@ def test_metrics_say_what_happened(tmp_path):
     assert (sum(losses[:12]) * 8 + losses[12] * 4) / 100 == pytest.approx(model.outcome.train.loss)
 
 
+@pytest.mark.parametrize(("images", "intervals"), [(8 * 79, {7, 8}), (8 * 40, {4}), (8 * 9, {1}), (8 * 1, {1})])
+def test_every_line_is_a_mean_over_as_many_batches(tmp_path, images, intervals):
+    store = tiny.store(train=images, val=None)
+    lines = metrics.read(fit(tmp_path, store=store, epochs=2).outcome.metrics)
+    steps = [line["step"] for line in lines]
+    assert set(np.diff(steps)) == intervals
+    assert steps[-1] == 2 * images // 8
+    assert images // 8 in steps  # none is over two epochs
+
+
 def test_the_best_checkpoint_is_the_best_epochs(tmp_path):
     model = fit(tmp_path, epochs=4)
     best = train.Model.load(model.outcome.best_checkpoint, devices="cpu")

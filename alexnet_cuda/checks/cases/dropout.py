@@ -27,6 +27,7 @@ CASES = (
     DropoutCase("keep everything", (5, 7), keep=1.0),
     DropoutCase("keep almost nothing", (33, 17), keep=2.0**-20),
     DropoutCase("keep 0.8", (29, 31), keep=0.8),
+    DropoutCase("keep 0.3: no float is 1 / 0.3", (13, 24), keep=0.3),
     DropoutCase("not inverted, as in 2012", (64, 33), inverted=False),
     DropoutCase("images", (3, 4, 5, 6)),
     DropoutCase("a tower's rows", (64, 16), first_row=2048),

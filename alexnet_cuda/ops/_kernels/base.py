@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import emulated
 from ..arrays import BFLOAT16, FLOAT32, Array
 
 Where = tuple[int, int]  # device and stream, the last argument of every function in csrc/bindings that launches
@@ -51,19 +52,25 @@ class Base:
         """Where an array begins; 0, a null pointer, for None."""
         if array is None:
             return 0
-        return int(array.data.ptr if self._name == "cuda" else array.ctypes.data)
+        if self._name == "cuda":
+            return int(array.data.ptr)
+        if stream := emulated.current():
+            stream.using(array)  # the work is done later
+        return int(array.ctypes.data)
 
     def _workspace(self, op: str, given: Array | None, wanted: int) -> Array | None:
         """Scratch memory of `wanted` bytes: the caller's, or if none was given some of its own.
 
         Either way the kernel splits its sums alike, so the bits of a result do not depend on who brought the memory.
-        Memory of CuPy's pool that is let go after a launch is handed out again in the order of the stream.
+        Memory of CuPy's pool that is let go after a launch is handed out again in the order of the stream; the
+        emulator's lies between red zones, and lives until the launch has run.
         """
         if wanted == 0:
             return None
         if given is None:
-            array_module: Any = sys.modules["cupy"] if self._name == "cuda" else np
-            return array_module.empty(wanted, np.uint8)
+            if self._name == "cuda":
+                return sys.modules["cupy"].empty(wanted, np.uint8)
+            return emulated.empty((wanted,), np.uint8, self._where()[0])
         if given.nbytes < wanted:
             raise ValueError(
                 f"{op}: argument 'workspace': got {given.nbytes} bytes, wanted {wanted}; "
@@ -71,13 +78,11 @@ class Base:
             )
         return given
 
-    def _library(self) -> Any:
-        """What arrays of this backend are made by."""
-        return sys.modules["cupy"] if self._name == "cuda" else np
-
     def _where(self) -> Where:
-        """The device that the gate made current and CuPy's current stream on it; the emulator has neither yet."""
+        """The device that the gate made current and CuPy's current stream on it, or those of the emulator: by default
+        none, and the stream that runs work at once."""
         if self._name != "cuda":
-            return -1, 0
+            stream = emulated.current()
+            return stream.where if stream else (emulated.NO_DEVICE, 0)
         cuda = sys.modules["cupy"].cuda
         return int(cuda.runtime.getDevice()), int(cuda.get_current_stream().ptr)

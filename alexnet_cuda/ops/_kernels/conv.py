@@ -14,41 +14,39 @@ class Conv(Base):
     def conv2d(
         self, x: Array, w: Array, b: Array | None, *, stride: Pair, pad: Pair, groups: int, relu: bool, out: Array
     ) -> None:
-        x_ptr, w_ptr, out_ptr = self._float32("conv2d", x, w, out)
+        (x_ptr, w_ptr, out_ptr), dtype = self._floats("conv2d", x, w, out)
         self._module.conv_fprop(
             x_ptr, w_ptr, self._address(b), out_ptr, x.shape, w.shape, out.shape, stride, pad, groups, relu,
-            self._where(),
+            dtype, self._where(),
         )  # fmt: skip
 
     def conv2d_dgrad(
         self, dy: Array, w: Array, relu_y: Array | None, *, stride: Pair, pad: Pair, groups: int, out: Array
     ) -> None:
-        dy_ptr, w_ptr, out_ptr = self._float32("conv2d_dgrad", dy, w, out)
+        (dy_ptr, w_ptr, out_ptr), dtype = self._floats("conv2d_dgrad", dy, w, out)
         self._module.conv_dgrad(
             dy_ptr, w_ptr, self._address(relu_y), out_ptr, out.shape, w.shape, dy.shape, stride, pad, groups,
-            self._where(),
+            dtype, self._where(),
         )  # fmt: skip
 
     def conv2d_wgrad(
         self, x: Array, dy: Array, *, stride: Pair, pad: Pair, groups: int, out: Array, workspace: Array | None
     ) -> None:
-        pointers = self._float32("conv2d_wgrad", x, dy, out)
+        pointers, dtype = self._floats("conv2d_wgrad", x, dy, out)
         shapes = (x.shape, out.shape, dy.shape)
-        scratch = self._workspace("conv2d_wgrad", workspace, self._module.conv_wgrad_workspace_bytes(*shapes))
-        self._module.conv_wgrad(
-            *pointers, *shapes, stride, pad, groups, self._address(scratch), self._where()
-        )  # fmt: skip
+        scratch = self._workspace("conv2d_wgrad", workspace, self._module.conv_wgrad_workspace_bytes(*shapes, dtype))
+        self._module.conv_wgrad(*pointers, *shapes, stride, pad, groups, self._address(scratch), dtype, self._where())
 
     def bias_grad(self, dy: Array, *, out: Array, workspace: Array | None) -> None:
-        pointers = self._float32("bias_grad", dy, out)
+        pointers, dtype = self._floats("bias_grad", dy, out)
         rows = (dy.shape[0], dy.size // dy.shape[0])
-        scratch = self._workspace("bias_grad", workspace, self._module.bias_grad_workspace_bytes(*rows))
-        self._module.bias_grad(*pointers, *rows, self._address(scratch), self._where())
+        scratch = self._workspace("bias_grad", workspace, self._module.bias_grad_workspace_bytes(*rows, dtype))
+        self._module.bias_grad(*pointers, *rows, self._address(scratch), dtype, self._where())
 
 
-def wgrad_workspace_bytes(module: Any, x: Sequence[int], dy: Sequence[int], dw: Sequence[int]) -> int:
-    return int(module.conv_wgrad_workspace_bytes(x, dw, dy))
+def wgrad_workspace_bytes(module: Any, x: Sequence[int], dy: Sequence[int], dw: Sequence[int], dtype: str) -> int:
+    return int(module.conv_wgrad_workspace_bytes(x, dw, dy, dtype))
 
 
-def bias_grad_workspace_bytes(module: Any, dy: Sequence[int], db: Sequence[int]) -> int:
-    return int(module.bias_grad_workspace_bytes(db[0], math.prod(dy) // db[0]))
+def bias_grad_workspace_bytes(module: Any, dy: Sequence[int], db: Sequence[int], dtype: str) -> int:
+    return int(module.bias_grad_workspace_bytes(db[0], math.prod(dy) // db[0], dtype))

@@ -20,7 +20,8 @@ class Dropout(Base):
         # A step in an array is read by the kernel: its low 32 bits, which are the first of any integer there.
         number, address = (step, 0) if isinstance(step, int) else (0, self._address(step))
         images = x.shape[-1]
+        pointers, dtype = self._floats(op, x, out)
         self._module.dropout(
-            *self._float32(op, x, out), (x.size // images, images), keep, inverted, seed, layer, first_row,
-            first_image, number, address, self._where(),
+            *pointers, (x.size // images, images), keep, inverted, seed, layer, first_row,
+            first_image, number, address, dtype, self._where(),
         )  # fmt: skip

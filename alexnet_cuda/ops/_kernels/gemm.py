@@ -13,12 +13,12 @@ class Gemm(Base):
         self, a: Array, b: Array, bias: Array | None, *, trans_a: bool, trans_b: bool, relu: bool, alpha: float,
         beta: float, out: Array, workspace: Array | None,
     ) -> None:  # fmt: skip
-        pointers = self._float32("gemm", a, b, out)
+        pointers, dtype = self._floats("gemm", a, b, out)
         sizes = gemm_sizes(a.shape, out.shape)
-        scratch = self._workspace("gemm", workspace, self._module.gemm_workspace_bytes(sizes))
+        scratch = self._workspace("gemm", workspace, self._module.gemm_workspace_bytes(sizes, dtype))
         self._module.gemm(
             *pointers, sizes, trans_a, trans_b, alpha, beta, self._address(bias), relu, self._address(scratch),
-            self._where(),
+            dtype, out.dtype.name, self._where(),
         )  # fmt: skip
 
 
@@ -27,5 +27,5 @@ def gemm_sizes(a: Sequence[int], c: Sequence[int]) -> tuple[int, int, int]:
     return c[0], c[1], math.prod(a) // c[0]
 
 
-def gemm_workspace_bytes(module: Any, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> int:
-    return int(module.gemm_workspace_bytes(gemm_sizes(a, c)))
+def gemm_workspace_bytes(module: Any, a: Sequence[int], b: Sequence[int], c: Sequence[int], dtype: str) -> int:
+    return int(module.gemm_workspace_bytes(gemm_sizes(a, c), dtype))

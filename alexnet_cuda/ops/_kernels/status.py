@@ -1,10 +1,12 @@
 """Memory that outlives a call: what kernels say of bad data until somebody asks, and scratch between their blocks."""
 
+import sys
 import threading
 from typing import Any
 
 import numpy as np
 
+from .. import emulated
 from ..arrays import Array
 from .base import Base
 
@@ -47,16 +49,26 @@ class Status(Base):
     def _drop_scratch(self) -> None:
         self._scratches.pop(self._order(), None)
 
+    def forget_emulated_work(self) -> None:
+        """Take fresh scratch memory from now on: launches that failed or were dropped have left theirs half used."""
+        if self._name == "emulated":
+            self._scratches.clear()
+
     def _order(self) -> tuple[int, ...]:
-        return self._where() if self._name == "cuda" else (threading.get_ident(),)
+        on_a_stream = self._name == "cuda" or emulated.current() is not None
+        return self._where() if on_a_stream else (threading.get_ident(),)
 
     def _full(self, size: int, value: Any, dtype: Any) -> Array:
-        return self._library().full(size, value, dtype)
+        if self._name == "cuda":
+            return sys.modules["cupy"].full(size, value, dtype)
+        return emulated.copied(np.full(size, value, dtype), self._where()[0])
 
     def _read(self, device: int, status: Array) -> np.ndarray:
         if self._name != "cuda":
+            if device != emulated.NO_DEVICE:
+                emulated.synchronize_device(device)
             return status.copy()
-        cuda = self._library().cuda
+        cuda = sys.modules["cupy"].cuda
         with cuda.Device(device):
             cuda.runtime.deviceSynchronize()
             return status.get()

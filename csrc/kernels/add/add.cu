@@ -15,8 +15,12 @@ struct Sum {
 
 }  // namespace
 
-void add_forward(const float* a, const float* b, float* y, std::int64_t count, simt::stream_t stream) {
+template <class T>
+void add_forward(const T* a, const T* b, T* y, std::int64_t count, simt::stream_t stream) {
   launch_binary("add_forward", a, b, y, count, Sum{}, stream);
 }
+
+template void add_forward(const float*, const float*, float*, std::int64_t, simt::stream_t);
+template void add_forward(const simt::bf16*, const simt::bf16*, simt::bf16*, std::int64_t, simt::stream_t);
 
 }  // namespace alexnet

@@ -1,4 +1,4 @@
-// The sum of two arrays, float32.
+// The sum of two arrays, float32 or bfloat16.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 namespace alexnet {
 
 // y[i] = a[i] + b[i] for 0 <= i < count. y may be a or b; otherwise they must not overlap it.
-void add_forward(const float* a, const float* b, float* y, std::int64_t count, simt::stream_t stream);
+template <class T>
+void add_forward(const T* a, const T* b, T* y, std::int64_t count, simt::stream_t stream);
 
 }  // namespace alexnet

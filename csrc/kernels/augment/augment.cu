@@ -18,12 +18,13 @@
 // images, 32 at a time. A mirrored image is read in reverse order of pixels, so that the tile is in the order
 // of x.
 //
-// What limits it: memory, 1 byte in and 4 out for each element. A thread has 12 single bytes under way; with
-// 8 warps a block and 8 blocks a multiprocessor that is 24 KB.
+// What limits it: memory, 1 byte in and 4 out for each element (2 of bf16). A thread has 12 single bytes
+// under way; with 8 warps a block and 8 blocks a multiprocessor that is 24 KB.
 
 #include "kernels/augment/augment.h"
 
 #include "kernels/common/check.h"
+#include "kernels/common/element.h"
 #include "kernels/common/note.h"
 #include "simt/simt.h"
 
@@ -41,15 +42,16 @@ struct Corner {
   bool inside;  // whether the whole crop is
 };
 
-__device__ __forceinline__ Corner corner_of(const AugmentArguments& a, int n) {
+template <class T>
+__device__ __forceinline__ Corner corner_of(const AugmentArguments<T>& a, int n) {
   const int y = a.offsets[2 * n];
   const int x = a.offsets[2 * n + 1];
   return {y, x, y >= 0 && y <= a.H - a.h && x >= 0 && x <= a.W - a.w};
 }
 
 // Grid and block: choose_augment's. kChannels: C, or 0 for any (division by a constant is a multiplication).
-template <int kChannels>
-__global__ void __launch_bounds__(kThreads) augment_kernel(AugmentArguments a, int runs) {
+template <class T, int kChannels>
+__global__ void __launch_bounds__(kThreads) augment_kernel(AugmentArguments<T> a, int runs) {
   SIMT_SHARED(tile, std::uint8_t[kRun][kPitch]);  // [byte of the run][image]
   const int C = kChannels > 0 ? kChannels : a.C;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -95,7 +97,7 @@ __global__ void __launch_bounds__(kThreads) augment_kernel(AugmentArguments a, i
     if (a.mean != nullptr) {
       value -= a.mean[a.mean_H == 0 ? c : (std::int64_t{mean_row} * a.mean_W + mean_left + j) * C + c];
     }
-    a.x[((std::int64_t{c} * a.h + i) * a.w + j) * a.n + n] = value;
+    a.x[((std::int64_t{c} * a.h + i) * a.w + j) * a.n + n] = from_float<T>(value);
   }
 }
 
@@ -112,7 +114,8 @@ std::string to_string(const AugmentConfig& config) {
          std::to_string(config.threads) + " threads, " + std::to_string(config.run) + " bytes of 32 images";
 }
 
-void augment(const AugmentArguments& a, simt::stream_t stream) {
+template <class T>
+void augment(const AugmentArguments<T>& a, simt::stream_t stream) {
   require(a.n >= 1 && a.H >= 1 && a.W >= 1 && a.C >= 1 && a.h >= 1 && a.w >= 1 && a.h <= a.H && a.w <= a.W,
           "augment: crops of " + std::to_string(a.h) + " x " + std::to_string(a.w) + " from " +
               std::to_string(a.n) + " images of " + std::to_string(a.H) + " x " + std::to_string(a.W) +
@@ -123,9 +126,12 @@ void augment(const AugmentArguments& a, simt::stream_t stream) {
   const AugmentConfig config = choose_augment(a.n, a.C, a.h, a.w);
   require(config.blocks_x < std::int64_t{1} << 31 && config.blocks_y <= 65535,
           "augment: " + to_string(config) + ", more than a grid holds");
-  const auto kernel = a.C == 3 ? augment_kernel<3> : augment_kernel<0>;
+  const auto kernel = a.C == 3 ? augment_kernel<T, 3> : augment_kernel<T, 0>;
   simt::launch(kernel, dim3(static_cast<unsigned>(config.blocks_x), config.blocks_y), dim3(kThreads), 0,
                stream, a, static_cast<int>(runs_of(a.C, a.w)));
 }
+
+template void augment(const AugmentArguments<float>&, simt::stream_t);
+template void augment(const AugmentArguments<simt::bf16>&, simt::stream_t);
 
 }  // namespace alexnet

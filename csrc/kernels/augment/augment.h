@@ -1,5 +1,5 @@
 // From stored bytes to a minibatch: crop, mirror, shift colours, subtract the mean, change the layout.
-// float32.
+// float32 and bfloat16.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 namespace alexnet {
 
+template <class T>
 struct AugmentArguments {
   const std::uint8_t* images;  // [n, H, W, C]
   int n, H, W, C;
@@ -20,7 +21,7 @@ struct AugmentArguments {
   const float*
       mean;  // null; [C] where mean_H is 0; else [mean_H, mean_W, C], whose centre crop is subtracted
   int mean_H, mean_W;
-  float* x;            // [C, h, w, n]
+  T* x;                // [C, h, w, n]
   StatusWord* status;  // null, or where a crop that leaves its image is noted
 };
 
@@ -37,6 +38,7 @@ std::string to_string(const AugmentConfig& config);
 
 // x[c,i,j,n] = images[n, y + i, x + (flips[n] ? w - 1 - j : j), c] + color_shift[n,c] - mean. An image whose
 // crop leaves it becomes NaN, which the loss shows.
-void augment(const AugmentArguments& arguments, simt::stream_t stream);
+template <class T>
+void augment(const AugmentArguments<T>& arguments, simt::stream_t stream);
 
 }  // namespace alexnet

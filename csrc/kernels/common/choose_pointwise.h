@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -15,16 +16,17 @@ constexpr int kMaxBlocks = 8 * 256;  // they fill the largest GPUs, see relu.cu
 
 }  // namespace pointwise
 
-// `blocks` blocks of `threads` threads, each moving kPacks times `width` floats at a time.
+// `blocks` blocks of `threads` threads, each moving kPacks times `width` elements at a time.
 struct PointwiseConfig {
   int width;
   int threads;
   int blocks;
 };
 
-// `aligned`: every float pointer of the call is a multiple of 16 bytes. count >= 1.
-inline PointwiseConfig choose_pointwise(std::int64_t count, bool aligned) {
-  const int width = aligned && count >= 4 ? 4 : 1;
+// element_size: in bytes; `aligned`: every pointer of the call is a multiple of 16 bytes. count >= 1.
+inline PointwiseConfig choose_pointwise(std::int64_t count, std::size_t element_size, bool aligned) {
+  const int in_16_bytes = 16 / static_cast<int>(element_size);
+  const int width = aligned && count >= in_16_bytes ? in_16_bytes : 1;
   const std::int64_t per_block = std::int64_t{width} * pointwise::kThreads * pointwise::kPacks;
   const std::int64_t blocks = (count + per_block - 1) / per_block;
   return {width, pointwise::kThreads,
@@ -34,7 +36,7 @@ inline PointwiseConfig choose_pointwise(std::int64_t count, bool aligned) {
 inline std::string to_string(const PointwiseConfig& config) {
   return std::to_string(config.blocks) + " blocks of " + std::to_string(config.threads) + " threads, " +
          std::to_string(pointwise::kPacks) + " x " + std::to_string(config.width) +
-         (config.width == 1 ? " float" : " floats") + " at a time";
+         (config.width == 1 ? " element" : " elements") + " at a time";
 }
 
 }  // namespace alexnet

@@ -39,7 +39,7 @@ std::string to_string(const ConvConfig& config) {
          std::to_string(kLanes) + ", " + std::to_string(config.threads) + " threads, " +
          (config.splits == 1 ? std::string("sums whole")
                              : "sums in " + std::to_string(config.splits) + " parts") +
-         ", reads of " + (config.quads ? "16 bytes" : "4 bytes");
+         ", reads of " + std::to_string((config.quads ? 4 : 1) * config.element_size) + " bytes";
 }
 
 }  // namespace alexnet

@@ -24,23 +24,27 @@
 //
 // The mask relu_y is read in the epilogue, once for each dx. What limits it: the multiply-adds.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/lanes.h"
+#include "kernels/conv/tensor_cores.h"
 
 namespace alexnet {
 namespace {
 
+template <class Element>
 struct BackwardArguments {
-  Pixels pixels;  // dy; channels: the filters of one group
-  const float* w;
-  const float* relu_y;  // or null
-  float* dx;
+  Pixels<Element> pixels;  // dy; channels: the filters of one group
+  const Element* w;
+  const Element* relu_y;  // or null
+  Element* dx;
   int channels;       // of one group
   int channel_tiles;  // of one group
   int H, W, R, S, K;
   int stride_h, stride_w, pad_top, pad_left;
-  bool aligned;  // every quad of lanes of dx lies at a multiple of 16 bytes
+  bool aligned;  // every quad of lanes of dx lies at a multiple of 4 elements
 };
 
 // One axis of a class: its positions, its taps and where they lead.
@@ -59,10 +63,10 @@ struct ClassAxis {
 };
 
 // The filters' rows, turned: tile row k is filter walk.channel + k, its columns are channels.
-template <class T, class Pack>
+template <class T, class Element, int kWidth>
 class TurnedFilterLoader {
  public:
-  __device__ __forceinline__ TurnedFilterLoader(const BackwardArguments& g, const ClassAxis& rows,
+  __device__ __forceinline__ TurnedFilterLoader(const BackwardArguments<Element>& g, const ClassAxis& rows,
                                                 const ClassAxis& columns, int first_channel)
       : g_(g), left_(g.channels - first_channel - column_of(0)) {
     const int first_row = ((first_channel + column_of(0)) * g.R + rows.first_tap) * g.S + columns.first_tap;
@@ -78,7 +82,7 @@ class TurnedFilterLoader {
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece) {
       packs_[piece] =
-          read_or_zero<Pack>(at_ + piece * kApart * g_.R * g_.S * g_.K, valid && piece * kApart < left_);
+          read_or_zero<kWidth>(at_ + piece * kApart * g_.R * g_.S * g_.K, valid && piece * kApart < left_);
     }
     at_ += kDepth;
   }
@@ -86,14 +90,12 @@ class TurnedFilterLoader {
   __device__ __forceinline__ void put(Operand<T::kRows>& tile) const {
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece) {
-      const float* values = reinterpret_cast<const float*>(&packs_[piece]);
       SIMT_UNROLL
-      for (int k = 0; k < kWidth; ++k) tile.at[row() + k][column_of(piece)] = values[k];
+      for (int k = 0; k < kWidth; ++k) tile.at[row() + k][column_of(piece)] = to_float(packs_[piece].at[k]);
     }
   }
 
  private:
-  static constexpr int kWidth = sizeof(Pack) / sizeof(float);
   static constexpr int kPieces = 4 / kWidth;
   static constexpr int kThreadsOfColumn = kDepth / kWidth;
   static constexpr int kApart = T::kThreads / kThreadsOfColumn;  // channels between a thread's pieces
@@ -104,19 +106,20 @@ class TurnedFilterLoader {
     return threadIdx.x / kThreadsOfColumn + piece * kApart;
   }
 
-  const BackwardArguments& g_;
+  const BackwardArguments<Element>& g_;
   int left_;  // channels from the thread's first to the end of the group
   int own_;   // where the thread's first channel lies in w, at the class's first tap
-  const float* at_;
-  Pack packs_[kPieces];
+  const Element* at_;
+  Pack<Element, kWidth> packs_[kPieces];
 };
 
-__device__ __forceinline__ float mask(float dx, const float* relu_y) {
-  return relu_y != nullptr && *relu_y <= 0.0f ? 0.0f : dx;  // NaN in relu_y lets dx through
+template <class Element>
+__device__ __forceinline__ float mask(float dx, const Element* relu_y) {
+  return relu_y != nullptr && to_float(*relu_y) <= 0.0f ? 0.0f : dx;  // NaN in relu_y lets dx through
 }
 
-template <class T>
-__device__ __forceinline__ void write_backward(const BackwardArguments& g, const LaneGrid& grid,
+template <class T, class Element>
+__device__ __forceinline__ void write_backward(const BackwardArguments<Element>& g, const LaneGrid& grid,
                                                int first_channel, int first_lane, const Place<T>& place,
                                                const Sums<T>& sums) {
   const int lanes = grid.count();
@@ -139,12 +142,12 @@ __device__ __forceinline__ void write_backward(const BackwardArguments& g, const
     for (int i = 0; i < T::kThreadRows; ++i) {
       const int channel = first_channel + place.row_of(i);
       if (channel >= g.channels) continue;
-      float* dx = g.dx + (first_plane + channel) * plane;
-      const float* relu_y = g.relu_y != nullptr ? g.relu_y + (first_plane + channel) * plane : nullptr;
-      float values[4];
+      Element* dx = g.dx + (first_plane + channel) * plane;
+      const Element* relu_y = g.relu_y != nullptr ? g.relu_y + (first_plane + channel) * plane : nullptr;
+      Pack<float, 4> values;
       SIMT_UNROLL
       for (int n = 0; n < 4; ++n) {
-        values[n] =
+        values.at[n] =
             n < left ? mask(sums.at[i][j + n], relu_y != nullptr ? relu_y + offset[n] : nullptr) : 0.0f;
       }
       if (g.aligned) {
@@ -152,7 +155,7 @@ __device__ __forceinline__ void write_backward(const BackwardArguments& g, const
       } else {
         SIMT_UNROLL
         for (int n = 0; n < 4; ++n) {
-          if (n < left) dx[offset[n]] = values[n];
+          if (n < left) dx[offset[n]] = from_float<Element>(values.at[n]);
         }
       }
     }
@@ -160,11 +163,11 @@ __device__ __forceinline__ void write_backward(const BackwardArguments& g, const
 }
 
 // Grid: (channel tiles of a group x lane tiles of the largest class, the channel tile fastest; groups;
-// classes). Block: T::kThreads. Owns kRows channels x 128 lanes of dx, of one class. Pack float4: N and the
-// filters of a group are multiples of 4, dy and w at multiples of 16 bytes.
-template <class T, class Pack>
-__global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks : 1)
-    conv_dgrad_kernel(BackwardArguments g) {
+// classes). Block: T::kThreads. Owns kRows channels x 128 lanes of dx, of one class. kWidth 4: N and the
+// filters of a group are multiples of 4, dy and w at multiples of 4 elements.
+template <class T, class Element, int kWidth>
+__global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
+    conv_dgrad_kernel(BackwardArguments<Element> g) {
   SIMT_SHARED(buffers, Buffers<T>);
   const ClassAxis rows(blockIdx.z / g.stride_w, g.H, g.R, g.stride_h, g.pad_top);
   const ClassAxis columns(blockIdx.z % g.stride_w, g.W, g.S, g.stride_w, g.pad_left);
@@ -172,32 +175,34 @@ __global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks :
   const int first_channel = static_cast<int>(blockIdx.x % g.channel_tiles) * T::kRows;
   const int first_lane = static_cast<int>(blockIdx.x / g.channel_tiles) * kLanes;
   if (first_lane >= grid.count()) return;  // this class is smaller than the largest
-  Pixels pixels = g.pixels;
+  Pixels<Element> pixels = g.pixels;
   pixels.data += std::int64_t(blockIdx.y) * pixels.channels * pixels.height * pixels.width * pixels.images;
   const TapWalk walk = taps_of_tile<-1>(grid, first_lane, pixels, rows.taps, columns.taps);
 
-  TapLoader loader(TurnedFilterLoader<T, Pack>(g, rows, columns, first_channel),
-                   PixelLoader<T, Pack, -1>(grid, first_lane, pixels), walk);
+  TapLoader loader(TurnedFilterLoader<T, Element, kWidth>(g, rows, columns, first_channel),
+                   PixelLoader<T, Element, kWidth, -1>(grid, first_lane, pixels), walk);
   const Place<T> place;
   Sums<T> sums;
   accumulate<T>(loader, walk.steps(), buffers, place, sums);
   write_backward(g, grid, first_channel, first_lane, place, sums);
 }
 
-using Kernel = void (*)(BackwardArguments);
+template <class Element>
+using Kernel = void (*)(BackwardArguments<Element>);
 
-template <class Pack>
-Kernel kernel_for(int rows) {
-  switch (rows) {
-    case 128:
-      return conv_dgrad_kernel<Conv128, Pack>;
-    case 96:
-      return conv_dgrad_kernel<Conv96, Pack>;
-    case 64:
-      return conv_dgrad_kernel<Conv64, Pack>;
-    default:
-      return conv_dgrad_kernel<Conv32, Pack>;
+template <class Element, int kWidth>
+Kernel<Element> kernel_for([[maybe_unused]] int rows) {
+  if constexpr (std::is_same_v<Element, float>) {
+    switch (rows) {
+      case 128:
+        return conv_dgrad_kernel<Conv128, Element, kWidth>;
+      case 96:
+        return conv_dgrad_kernel<Conv96, Element, kWidth>;
+      case 32:
+        return conv_dgrad_kernel<Conv32, Element, kWidth>;
+    }
   }
+  return conv_dgrad_kernel<Conv64, Element, kWidth>;
 }
 
 // Lane tiles of the largest class, the first.
@@ -207,21 +212,27 @@ std::int64_t lane_tiles(const ConvShape& shape) {
 
 }  // namespace
 
-ConvConfig choose_conv_dgrad(const ConvShape& shape, bool aligned) {
+ConvConfig choose_conv_dgrad(const ConvShape& shape, std::size_t element_size, bool aligned) {
   const int channels = shape.C / shape.groups;
   const int classes = shape.stride_h * shape.stride_w;
   const auto tiles_of = [&](int rows) {
     return ceil_div(channels, rows) * shape.groups * classes * lane_tiles(shape);
   };
-  const int rows = choose_tile_rows(tiles_of);
-  return {rows, 2 * rows, aligned && shape.N % 4 == 0 && shape.K / shape.groups % 4 == 0, tiles_of(rows), 1};
+  const int rows = choose_tile_rows(element_size, tiles_of);
+  const bool quads = aligned && shape.N % 4 == 0 && shape.K / shape.groups % 4 == 0;
+  return {rows, 2 * rows, quads, element_size, tiles_of(rows), 1};
 }
 
-void conv_dgrad(const float* dy, const float* w, const float* relu_y, float* dx, const ConvShape& shape,
-                simt::stream_t stream) {
+template <class Element>
+void conv_dgrad(const Element* dy, const Element* w, const Element* relu_y, Element* dx,
+                const ConvShape& shape, simt::stream_t stream) {
   require_valid(shape);
-  const ConvConfig config = choose_conv_dgrad(shape, is_aligned(dy, 16) && is_aligned(w, 16));
-  BackwardArguments g{};
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (conv_dgrad_on_tensor_cores(dy, w, relu_y, dx, shape, stream)) return;
+  }
+  const bool aligned = is_aligned(dy, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
+  const ConvConfig config = choose_conv_dgrad(shape, sizeof(Element), aligned);
+  BackwardArguments<Element> g{};
   g.pixels = {dy, shape.K / shape.groups, shape.P, shape.Q, shape.N};
   g.w = w;
   g.relu_y = relu_y;
@@ -237,12 +248,16 @@ void conv_dgrad(const float* dy, const float* w, const float* relu_y, float* dx,
   g.stride_w = shape.stride_w;
   g.pad_top = shape.pad_top;
   g.pad_left = shape.pad_left;
-  g.aligned = is_aligned(dx, 16) && shape.N % 4 == 0;
-  const Kernel kernel =
-      config.quads ? kernel_for<float4>(config.tile_rows) : kernel_for<float>(config.tile_rows);
+  g.aligned = is_aligned(dx, 4 * sizeof(Element)) && shape.N % 4 == 0;
+  const auto kernel =
+      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
   const dim3 grid(static_cast<unsigned>(g.channel_tiles * lane_tiles(shape)), shape.groups,
                   shape.stride_h * shape.stride_w);
   simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
 }
+
+using simt::bf16;
+template void conv_dgrad(const float*, const float*, const float*, float*, const ConvShape&, simt::stream_t);
+template void conv_dgrad(const bf16*, const bf16*, const bf16*, bf16*, const ConvShape&, simt::stream_t);
 
 }  // namespace alexnet

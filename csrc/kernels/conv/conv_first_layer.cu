@@ -13,9 +13,11 @@
 //
 // What limits it: the multiply-adds, as there; a step has 20 instructions more, for the table and the edges.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
-#include "kernels/conv/fprop_epilogue.h"
+#include "kernels/conv/fprop.h"
 #include "kernels/conv/lanes.h"
 #include "kernels/gemm/operands.h"
 
@@ -26,7 +28,7 @@ constexpr int kMostChannels = 4;
 constexpr int kMostProducts = 512;  // 4 channels of 11x11 are 484; the table takes 8 KB
 
 struct Product {
-  int channel, down, right, distance;  // floats from the window's first pixel, within the channel's plane
+  int channel, down, right, distance;  // elements from the window's first pixel, within the channel's plane
 };
 
 template <class T>
@@ -36,21 +38,22 @@ struct Shared {
 };
 
 // Both operands: gemm's loader for w, and for x the pixels that the table tells.
-template <class T, class Pack, class Filters>
+template <class T, class Element, int kWidth, class Filters>
 struct FirstLayerLoader {
   static constexpr int kWarps = T::kThreads / 32;
   static constexpr int kSlots = (kDepth + kWarps - 1) / kWarps;
 
   Filters filters;
-  ThreadLanes<Pack> lanes;
-  Pixels pixels;
+  ThreadLanes<kWidth> lanes;
+  Pixels<Element> pixels;
   const Product* table;
   int products;
   int next;  // the thread's first product of the next step
-  Pack packs[kSlots][ThreadLanes<Pack>::kPieces];
+  Pack<Element, kWidth> packs[kSlots][ThreadLanes<kWidth>::kPieces];
 
-  __device__ __forceinline__ FirstLayerLoader(const Filters& filters_, const ThreadLanes<Pack>& lanes_,
-                                              const Pixels& pixels_, const Product* table_, int products_)
+  __device__ __forceinline__ FirstLayerLoader(const Filters& filters_, const ThreadLanes<kWidth>& lanes_,
+                                              const Pixels<Element>& pixels_, const Product* table_,
+                                              int products_)
       : filters(filters_),
         lanes(lanes_),
         pixels(pixels_),
@@ -86,15 +89,15 @@ struct FirstLayerLoader {
 };
 
 // Grid, block and ownership: conv_fprop_kernel's. products = channels * R * S <= kMostProducts.
-template <class T, class Pack>
-__global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks : 1)
-    conv_first_layer_kernel(ForwardArguments f) {
-  using Filters = std::conditional_t<sizeof(Pack) == 16, QuadLoader<T::kRows, T::kThreads, false>,
-                                     FloatLoader<T::kRows, T::kThreads>>;
+template <class T, class Element, int kWidth>
+__global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
+    conv_first_layer_kernel(ForwardArguments<Element> f) {
+  using Filters = std::conditional_t<kWidth == 4, QuadLoader<Element, T::kRows, T::kThreads, false>,
+                                     SingleLoader<Element, T::kRows, T::kThreads>>;
   SIMT_SHARED(shared, Shared<T>);
   const int first_filter = static_cast<int>(blockIdx.x % f.filter_tiles) * T::kRows;
   const int first_lane = static_cast<int>(blockIdx.x / f.filter_tiles) * kLanes;
-  const Pixels pixels = pixels_of_group(f);
+  const Pixels<Element> pixels = pixels_of_group(f);
   const int products = pixels.channels * f.R * f.S;
 
   for (int k = threadIdx.x; k < products; k += T::kThreads) {
@@ -104,28 +107,30 @@ __global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks :
   }
   __syncthreads();
 
-  const MatrixView w{f.w + blockIdx.y * f.filters, f.K, 1};
-  FirstLayerLoader<T, Pack, Filters> loader(Filters(w, first_filter, f.filters, 0, products),
-                                            ThreadLanes<Pack>(f.grid, first_lane, pixels), pixels,
-                                            shared.table, products);
+  const MatrixView<Element> w{f.w + blockIdx.y * f.filters, f.K, 1};
+  FirstLayerLoader<T, Element, kWidth, Filters> loader(Filters(w, first_filter, f.filters, 0, products),
+                                                       ThreadLanes<kWidth>(f.grid, first_lane, pixels),
+                                                       pixels, shared.table, products);
   const Place<T> place;
   Sums<T> sums;
   accumulate<T>(loader, (products + kDepth - 1) / kDepth, shared.buffers, place, sums);
   write_forward(f, first_filter, first_lane, place, sums);
 }
 
-using Kernel = void (*)(ForwardArguments);
+template <class Element>
+using Kernel = void (*)(ForwardArguments<Element>);
 
-template <class Pack>
-Kernel kernel_for(int rows) {
-  switch (rows) {
-    case 96:
-      return conv_first_layer_kernel<Conv96, Pack>;
-    case 64:
-      return conv_first_layer_kernel<Conv64, Pack>;
-    default:
-      return conv_first_layer_kernel<Conv32, Pack>;
+template <class Element, int kWidth>
+Kernel<Element> kernel_for([[maybe_unused]] int rows) {
+  if constexpr (std::is_same_v<Element, float>) {
+    switch (rows) {
+      case 96:
+        return conv_first_layer_kernel<Conv96, Element, kWidth>;
+      case 32:
+        return conv_first_layer_kernel<Conv32, Element, kWidth>;
+    }
   }
+  return conv_first_layer_kernel<Conv64, Element, kWidth>;
 }
 
 }  // namespace
@@ -136,24 +141,26 @@ bool is_first_layer(const ConvShape& shape) {
 }
 
 // No tiles of 128 rows: with the table's addresses their threads would need more than 128 registers.
-ConvConfig choose_conv_first_layer(const ConvShape& shape, bool aligned) {
-  const int filters = shape.K / shape.groups;
-  const std::int64_t lane_tiles = ceil_div(std::int64_t(shape.P) * shape.Q * shape.N, kLanes);
-  const auto tiles_of = [&](int rows) { return ceil_div(filters, rows) * shape.groups * lane_tiles; };
-  const int rows = choose_tile_rows(tiles_of, 96);
-  return {rows, 2 * rows, aligned && shape.N % 4 == 0 && filters % 4 == 0, tiles_of(rows), 1};
+ConvConfig choose_conv_first_layer(const ConvShape& shape, std::size_t element_size, bool aligned) {
+  return choose_forward(shape, element_size, aligned, 96);
 }
 
-void conv_first_layer(const float* x, const float* w, const float* b, float* y, const ConvShape& shape,
+template <class Element>
+void conv_first_layer(const Element* x, const Element* w, const float* b, Element* y, const ConvShape& shape,
                       bool relu, simt::stream_t stream) {
   require_valid(shape);
   require(is_first_layer(shape), "conv_first_layer: too many channels or taps for its table");
-  const ConvConfig config = choose_conv_first_layer(shape, is_aligned(x, 16) && is_aligned(w, 16));
-  const Kernel kernel =
-      config.quads ? kernel_for<float4>(config.tile_rows) : kernel_for<float>(config.tile_rows);
-  const ForwardArguments f = forward_arguments(x, w, b, y, shape, relu, config);
-  const dim3 grid(static_cast<unsigned>(config.tiles / shape.groups), shape.groups);
-  simt::launch(kernel, grid, dim3(config.threads), 0, stream, f);
+  const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
+  const ConvConfig config = choose_conv_first_layer(shape, sizeof(Element), aligned);
+  const auto kernel =
+      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
+  launch_forward(kernel, x, w, b, y, shape, relu, config, stream);
 }
+
+using simt::bf16;
+template void conv_first_layer(const float*, const float*, const float*, float*, const ConvShape&, bool,
+                               simt::stream_t);
+template void conv_first_layer(const bf16*, const bf16*, const float*, bf16*, const ConvShape&, bool,
+                               simt::stream_t);
 
 }  // namespace alexnet

@@ -24,20 +24,23 @@
 // What limits it: the multiply-adds. Everything else, about 80 instructions in 600, is for the loads and the
 // walk.
 
+#include <type_traits>
+
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
-#include "kernels/conv/fprop_epilogue.h"
+#include "kernels/conv/fprop.h"
 #include "kernels/conv/lanes.h"
+#include "kernels/conv/tensor_cores.h"
 
 namespace alexnet {
 namespace {
 
 // The filters' rows: tile row k is channel walk.channel + k at the walk's tap, its columns are filters. kRows
 // / 4 threads take a row.
-template <class T, class Pack>
+template <class T, class Element, int kWidth>
 class FilterLoader {
  public:
-  __device__ __forceinline__ FilterLoader(const ForwardArguments& f, int first_filter)
+  __device__ __forceinline__ FilterLoader(const ForwardArguments<Element>& f, int first_filter)
       : f_(f),
         left_(f.filters - first_filter - column_of(0)),
         own_(row() * channel() + static_cast<int>(blockIdx.y) * f.filters + first_filter + column_of(0)) {}
@@ -50,7 +53,7 @@ class FilterLoader {
     const bool valid = walk.channel + row() < walk.channels;
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece) {
-      packs_[piece] = read_or_zero<Pack>(at_ + piece * kColumns, valid && piece * kColumns < left_);
+      packs_[piece] = read_or_zero<kWidth>(at_ + piece * kColumns, valid && piece * kColumns < left_);
     }
     at_ += kDepth * channel();
   }
@@ -59,11 +62,10 @@ class FilterLoader {
     float* to = tile.at[row()];
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece)
-      *reinterpret_cast<Pack*>(to + column_of(piece)) = packs_[piece];
+      *reinterpret_cast<Pack<float, kWidth>*>(to + column_of(piece)) = to_floats(packs_[piece]);
   }
 
  private:
-  static constexpr int kWidth = sizeof(Pack) / sizeof(float);
   static constexpr int kPieces = 4 / kWidth;
   static constexpr int kColumns = T::kRows / 4;  // threads to a row
   static_assert(T::kThreads == kDepth * kColumns);
@@ -75,70 +77,77 @@ class FilterLoader {
     return kWidth == 4 ? column * 4 : column + kColumns * piece;
   }
 
-  const ForwardArguments& f_;
+  const ForwardArguments<Element>& f_;
   int left_;  // filters from the thread's first to the end of the group
   int own_;   // where the thread's first filter lies in channel row() of tap 0
-  const float* at_;
-  Pack packs_[kPieces];
+  const Element* at_;
+  Pack<Element, kWidth> packs_[kPieces];
 };
 
 // Grid: (filter tiles of a group x lane tiles, the filter tile fastest; groups). Block: T::kThreads. Owns
-// kRows filters x 128 lanes of y. Pack float4: N and the filters of a group are multiples of 4, and x and w
-// at multiples of 16 bytes.
-template <class T, class Pack>
-__global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks : 1)
-    conv_fprop_kernel(ForwardArguments f) {
+// kRows filters x 128 lanes of y. kWidth 4: N and the filters of a group are multiples of 4, and x and w at
+// multiples of 4 elements.
+template <class T, class Element, int kWidth>
+__global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
+    conv_fprop_kernel(ForwardArguments<Element> f) {
   SIMT_SHARED(buffers, Buffers<T>);
   const int first_filter = static_cast<int>(blockIdx.x % f.filter_tiles) * T::kRows;
   const int first_lane = static_cast<int>(blockIdx.x / f.filter_tiles) * kLanes;
-  const Pixels pixels = pixels_of_group(f);
+  const Pixels<Element> pixels = pixels_of_group(f);
   const TapWalk walk = taps_of_tile<1>(f.grid, first_lane, pixels, f.R, f.S);
 
-  TapLoader loader(FilterLoader<T, Pack>(f, first_filter),
-                   PixelLoader<T, Pack, 1>(f.grid, first_lane, pixels), walk);
+  TapLoader loader(FilterLoader<T, Element, kWidth>(f, first_filter),
+                   PixelLoader<T, Element, kWidth, 1>(f.grid, first_lane, pixels), walk);
   const Place<T> place;
   Sums<T> sums;
   accumulate<T>(loader, walk.steps(), buffers, place, sums);
   write_forward(f, first_filter, first_lane, place, sums);
 }
 
-using Kernel = void (*)(ForwardArguments);
+template <class Element>
+using Kernel = void (*)(ForwardArguments<Element>);
 
-template <class Pack>
-Kernel kernel_for(int rows) {
-  switch (rows) {
-    case 128:
-      return conv_fprop_kernel<Conv128, Pack>;
-    case 96:
-      return conv_fprop_kernel<Conv96, Pack>;
-    case 64:
-      return conv_fprop_kernel<Conv64, Pack>;
-    default:
-      return conv_fprop_kernel<Conv32, Pack>;
+template <class Element, int kWidth>
+Kernel<Element> kernel_for([[maybe_unused]] int rows) {
+  if constexpr (std::is_same_v<Element, float>) {
+    switch (rows) {
+      case 128:
+        return conv_fprop_kernel<Conv128, Element, kWidth>;
+      case 96:
+        return conv_fprop_kernel<Conv96, Element, kWidth>;
+      case 32:
+        return conv_fprop_kernel<Conv32, Element, kWidth>;
+    }
   }
+  return conv_fprop_kernel<Conv64, Element, kWidth>;
 }
 
 }  // namespace
 
-ConvConfig choose_conv_fprop(const ConvShape& shape, bool aligned) {
-  if (is_first_layer(shape)) return choose_conv_first_layer(shape, aligned);
-  const int filters = shape.K / shape.groups;
-  const std::int64_t lane_tiles = ceil_div(std::int64_t(shape.P) * shape.Q * shape.N, kLanes);
-  const auto tiles_of = [&](int rows) { return ceil_div(filters, rows) * shape.groups * lane_tiles; };
-  const int rows = choose_tile_rows(tiles_of);
-  return {rows, 2 * rows, aligned && shape.N % 4 == 0 && filters % 4 == 0, tiles_of(rows), 1};
+ConvConfig choose_conv_fprop(const ConvShape& shape, std::size_t element_size, bool aligned) {
+  if (is_first_layer(shape)) return choose_conv_first_layer(shape, element_size, aligned);
+  return choose_forward(shape, element_size, aligned, 128);
 }
 
-void conv_fprop(const float* x, const float* w, const float* b, float* y, const ConvShape& shape, bool relu,
-                simt::stream_t stream) {
+template <class Element>
+void conv_fprop(const Element* x, const Element* w, const float* b, Element* y, const ConvShape& shape,
+                bool relu, simt::stream_t stream) {
   require_valid(shape);
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (conv_fprop_on_tensor_cores(x, w, b, y, shape, relu, stream)) return;
+  }
   if (is_first_layer(shape)) return conv_first_layer(x, w, b, y, shape, relu, stream);
-  const ConvConfig config = choose_conv_fprop(shape, is_aligned(x, 16) && is_aligned(w, 16));
-  const Kernel kernel =
-      config.quads ? kernel_for<float4>(config.tile_rows) : kernel_for<float>(config.tile_rows);
-  const ForwardArguments f = forward_arguments(x, w, b, y, shape, relu, config);
-  const dim3 grid(static_cast<unsigned>(config.tiles / shape.groups), shape.groups);
-  simt::launch(kernel, grid, dim3(config.threads), 0, stream, f);
+  const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
+  const ConvConfig config = choose_conv_fprop(shape, sizeof(Element), aligned);
+  const auto kernel =
+      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
+  launch_forward(kernel, x, w, b, y, shape, relu, config, stream);
 }
+
+using simt::bf16;
+template void conv_fprop(const float*, const float*, const float*, float*, const ConvShape&, bool,
+                         simt::stream_t);
+template void conv_fprop(const bf16*, const bf16*, const float*, bf16*, const ConvShape&, bool,
+                         simt::stream_t);
 
 }  // namespace alexnet

@@ -25,9 +25,11 @@
 // What limits it: the multiply-adds, and for small layers that last addition.
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/common/check.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/tensor_cores.h"
 #include "kernels/conv/wgrad_loader.h"
 #include "kernels/gemm/gemm.h"
 
@@ -40,8 +42,8 @@ struct Shared {
   alignas(16) Column columns[kColumns];
 };
 
-template <class T>
-__device__ __forceinline__ void write_weights(const WeightArguments& g, const Column* columns,
+template <class T, class Element>
+__device__ __forceinline__ void write_weights(const WeightArguments<Element>& g, const Column* columns,
                                               int first_filter, const Place<T>& place, const Sums<T>& sums) {
   const ConvShape& shape = g.shape;
   float* dw = g.dw + std::int64_t(blockIdx.z) * g.channels * shape.R * shape.S * shape.K;
@@ -54,18 +56,18 @@ __device__ __forceinline__ void write_weights(const WeightArguments& g, const Co
     SIMT_UNROLL
     for (int i = 0; i < T::kThreadRows; i += 4) {
       const int filter = first_filter + place.row_of(i);
-      const float values[4] = {sums.at[i][j], sums.at[i + 1][j], sums.at[i + 2][j], sums.at[i + 3][j]};
+      const Pack<float, 4> values = {sums.at[i][j], sums.at[i + 1][j], sums.at[i + 2][j], sums.at[i + 3][j]};
       write_quad(to + filter, values, g.filters - filter, g.aligned);
     }
   }
 }
 
 // Grid: (filter tiles of a group x column tiles, the filter tile fastest; groups; parts). Block: T::kThreads.
-// Owns kRows filters x 128 (tap, channel) of dw, or of the part's dw in the workspace. Pack float4: N is a
-// multiple of 4, x and dy at multiples of 16 bytes.
-template <class T, class Pack>
-__global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks : 1)
-    conv_wgrad_kernel(WeightArguments g) {
+// Owns kRows filters x 128 (tap, channel) of dw, or of the part's dw in the workspace. kWidth 4: N is a
+// multiple of 4, x and dy at multiples of 4 elements.
+template <class T, class Element, int kWidth>
+__global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
+    conv_wgrad_kernel(WeightArguments<Element> g) {
   SIMT_SHARED(shared, Shared<T>);
   const int first_filter = static_cast<int>(blockIdx.x % g.filter_tiles) * T::kRows;
   const int first_column = static_cast<int>(blockIdx.x / g.filter_tiles) * kColumns;
@@ -77,33 +79,35 @@ __global__ void __launch_bounds__(T::kThreads, sizeof(Pack) == 16 ? T::kBlocks :
   }
   __syncthreads();
 
-  const Positions positions = positions_of_tile(g, first_column);
+  const Positions positions = positions_of_tile(g.shape, g.channels, first_column);
   const int products = positions.rows.count() * positions.columns.count() * g.shape.N;
   const std::int64_t steps = (products + kDepth - 1) / kDepth;
   const int first_step = static_cast<int>(steps * blockIdx.z / gridDim.z);
   const int end_step = static_cast<int>(steps * (blockIdx.z + 1) / gridDim.z);
-  ImageLoader<T, Pack> loader(g, positions, first_step * kDepth, smaller(end_step * kDepth, products),
-                              first_filter, shared.columns);
+  ImageLoader<T, Element, kWidth> loader(g, positions, first_step * kDepth,
+                                         smaller(end_step * kDepth, products), first_filter, shared.columns);
   const Place<T> place;
   Sums<T> sums;
   accumulate<T>(loader, end_step - first_step, shared.buffers, place, sums);
   write_weights(g, shared.columns, first_filter, place, sums);
 }
 
-using Kernel = void (*)(WeightArguments);
+template <class Element>
+using Kernel = void (*)(WeightArguments<Element>);
 
-template <class Pack>
-Kernel kernel_for(int rows) {
-  switch (rows) {
-    case 128:
-      return conv_wgrad_kernel<Conv128, Pack>;
-    case 96:
-      return conv_wgrad_kernel<Conv96, Pack>;
-    case 64:
-      return conv_wgrad_kernel<Conv64, Pack>;
-    default:
-      return conv_wgrad_kernel<Conv32, Pack>;
+template <class Element, int kWidth>
+Kernel<Element> kernel_for([[maybe_unused]] int rows) {
+  if constexpr (std::is_same_v<Element, float>) {
+    switch (rows) {
+      case 128:
+        return conv_wgrad_kernel<Conv128, Element, kWidth>;
+      case 96:
+        return conv_wgrad_kernel<Conv96, Element, kWidth>;
+      case 32:
+        return conv_wgrad_kernel<Conv32, Element, kWidth>;
+    }
   }
+  return conv_wgrad_kernel<Conv64, Element, kWidth>;
 }
 
 // More parts than this never pay at AlexNet's sizes, and fewer products than this in a part only make it
@@ -123,7 +127,7 @@ std::int64_t weights(const ConvShape& shape) {
 // Compares the time of all sizes and numbers of parts, in cycles: the multiprocessor with the most blocks
 // decides, at 128 multiply-adds a cycle, that is a row of the tile for each product; then every part's dw is
 // written and read once.
-ConvConfig choose_conv_wgrad(const ConvShape& shape, bool aligned) {
+ConvConfig choose_conv_wgrad(const ConvShape& shape, std::size_t element_size, bool aligned) {
   const int filters = shape.K / shape.groups;
   const std::int64_t columns = std::int64_t(shape.C / shape.groups) * shape.R * shape.S;
   const std::int64_t products = std::int64_t(shape.P) * shape.Q * shape.N;
@@ -131,6 +135,7 @@ ConvConfig choose_conv_wgrad(const ConvShape& shape, bool aligned) {
   ConvConfig best{};
   double best_cost = 0;
   for (const int rows : kConvRows) {
+    if (!has_tile(rows, element_size)) continue;
     const std::int64_t tiles = ceil_div(filters, rows) * shape.groups * ceil_div(columns, kColumns);
     for (int parts = 1; parts <= most; ++parts) {
       const double sums =
@@ -139,24 +144,32 @@ ConvConfig choose_conv_wgrad(const ConvShape& shape, bool aligned) {
           parts == 1 ? 0 : parts * static_cast<double>(weights(shape)) * 8 / kBytesPerCycle;
       if (best_cost == 0 || sums + addition < best_cost) {
         best_cost = sums + addition;
-        best = {rows, 2 * rows, aligned && shape.N % 4 == 0, tiles, parts};
+        best = {rows, 2 * rows, aligned && shape.N % 4 == 0, element_size, tiles, parts};
       }
     }
   }
   return best;
 }
 
-std::size_t conv_wgrad_workspace_bytes(const ConvShape& shape) {
-  const int splits = choose_conv_wgrad(shape, true).splits;
-  return splits == 1 ? 0 : sizeof(float) * splits * static_cast<std::size_t>(weights(shape));
+std::size_t conv_wgrad_workspace_bytes(const ConvShape& shape, std::size_t element_size) {
+  const int splits = choose_conv_wgrad(shape, element_size, true).splits;
+  const std::size_t bytes =
+      splits == 1 ? 0 : sizeof(float) * splits * static_cast<std::size_t>(weights(shape));
+  if (element_size == sizeof(float)) return bytes;
+  return std::max(bytes, conv_wgrad_tensor_core_workspace_bytes(shape));
 }
 
-void conv_wgrad(const float* x, const float* dy, float* dw, const ConvShape& shape, float* workspace,
+template <class Element>
+void conv_wgrad(const Element* x, const Element* dy, float* dw, const ConvShape& shape, float* workspace,
                 simt::stream_t stream) {
   require_valid(shape);
-  const ConvConfig config = choose_conv_wgrad(shape, is_aligned(x, 16) && is_aligned(dy, 16));
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (conv_wgrad_on_tensor_cores(x, dy, dw, shape, workspace, stream)) return;
+  }
+  const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(dy, 4 * sizeof(Element));
+  const ConvConfig config = choose_conv_wgrad(shape, sizeof(Element), aligned);
   require(config.splits == 1 || workspace != nullptr, "conv_wgrad: this shape needs a workspace");
-  WeightArguments g{};
+  WeightArguments<Element> g{};
   g.x = x;
   g.dy = dy;
   g.dw = config.splits == 1 ? dw : workspace;
@@ -165,8 +178,8 @@ void conv_wgrad(const float* x, const float* dy, float* dw, const ConvShape& sha
   g.filters = shape.K / shape.groups;
   g.filter_tiles = static_cast<int>(ceil_div(g.filters, config.tile_rows));
   g.aligned = is_aligned(g.dw, 16) && g.filters % 4 == 0;
-  const Kernel kernel =
-      config.quads ? kernel_for<float4>(config.tile_rows) : kernel_for<float>(config.tile_rows);
+  const auto kernel =
+      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
   const dim3 grid(static_cast<unsigned>(config.tiles / shape.groups), shape.groups, config.splits);
   simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
   if (config.splits > 1) {
@@ -174,5 +187,9 @@ void conv_wgrad(const float* x, const float* dy, float* dw, const ConvShape& sha
                  stream);
   }
 }
+
+using simt::bf16;
+template void conv_wgrad(const float*, const float*, float*, const ConvShape&, float*, simt::stream_t);
+template void conv_wgrad(const bf16*, const bf16*, float*, const ConvShape&, float*, simt::stream_t);
 
 }  // namespace alexnet

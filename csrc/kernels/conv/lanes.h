@@ -41,16 +41,17 @@ struct Lane {
 };
 
 // The array the windows lie on: `channels` planes of height x width x images.
+template <class Element>
 struct Pixels {
-  const float* data;
+  const Element* data;
   int channels, height, width, images;
 };
 
 // The taps of a filter of rows x columns that the tile beginning at lane `first` has a use for.
 // Block-uniform.
-template <int kDirection>
-__device__ __forceinline__ TapWalk taps_of_tile(const LaneGrid& grid, int first, const Pixels& pixels,
-                                                int rows, int columns) {
+template <int kDirection, class Element>
+__device__ __forceinline__ TapWalk taps_of_tile(const LaneGrid& grid, int first,
+                                                const Pixels<Element>& pixels, int rows, int columns) {
   const Lane from(grid, first);
   const Lane to(grid, smaller(first + kLanes, grid.count()) - 1);
   const bool one_row = from.row == to.row;
@@ -63,15 +64,15 @@ __device__ __forceinline__ TapWalk taps_of_tile(const LaneGrid& grid, int first,
                                   right * grid.column_step + grid.column_offset, columns, pixels.width)};
 }
 
-// What one thread holds of each row: a Pack of 4 neighbouring lanes, or with Pack = float lanes t, t + 32, t
-// + 64, t + 96.
-template <class Pack>
+// What one thread holds of each row: a pack of 4 neighbouring lanes, or with kWidth = 1 lanes t, t + 32, t +
+// 64, t + 96.
+template <int kWidth>
 class ThreadLanes {
  public:
-  static constexpr int kWidth = sizeof(Pack) / sizeof(float);
   static constexpr int kPieces = 4 / kWidth;
 
-  __device__ __forceinline__ ThreadLanes(const LaneGrid& grid, int first, const Pixels& pixels)
+  template <class Element>
+  __device__ __forceinline__ ThreadLanes(const LaneGrid& grid, int first, const Pixels<Element>& pixels)
       : height_(pixels.height), width_(pixels.width) {
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece) {
@@ -105,17 +106,20 @@ class ThreadLanes {
 
   // The pixels whose bit is set, zeros for the others; `at`: what a window that began at the plane's first
   // pixel would read.
-  __device__ __forceinline__ void read(const float* at, unsigned bits, Pack (&packs)[kPieces]) const {
+  template <class Element>
+  __device__ __forceinline__ void read(const Element* at, unsigned bits,
+                                       Pack<Element, kWidth> (&packs)[kPieces]) const {
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece) {
-      packs[piece] = read_or_zero<Pack>(at + offset_[piece], bits >> piece & 1);
+      packs[piece] = read_or_zero<kWidth>(at + offset_[piece], bits >> piece & 1);
     }
   }
 
-  __device__ __forceinline__ static void put(const Pack (&packs)[kPieces], float* row) {
+  template <class Element>
+  __device__ __forceinline__ static void put(const Pack<Element, kWidth> (&packs)[kPieces], float* row) {
     SIMT_UNROLL
     for (int piece = 0; piece < kPieces; ++piece)
-      *reinterpret_cast<Pack*>(row + column_of(piece)) = packs[piece];
+      *reinterpret_cast<Pack<float, kWidth>*>(row + column_of(piece)) = to_floats(packs[piece]);
   }
 
  private:
@@ -127,10 +131,10 @@ class ThreadLanes {
 
 // Loads a step's pixels: tile row k is channel walk.channel + k at the walk's tap. A warp takes whole rows,
 // the next one kWarps further down.
-template <class T, class Pack, int kDirection>
+template <class T, class Element, int kWidth, int kDirection>
 class PixelLoader {
  public:
-  __device__ __forceinline__ PixelLoader(const LaneGrid& grid, int first, const Pixels& pixels)
+  __device__ __forceinline__ PixelLoader(const LaneGrid& grid, int first, const Pixels<Element>& pixels)
       : lanes_(grid, first, pixels), pixels_(pixels) {
     plane_ = std::int64_t(pixels.height) * pixels.width * pixels.images;
   }
@@ -168,12 +172,12 @@ class PixelLoader {
     return kDepth % kWarps == 0 || row_of(slot) < kDepth;
   }
 
-  ThreadLanes<Pack> lanes_;
-  Pixels pixels_;
+  ThreadLanes<kWidth> lanes_;
+  Pixels<Element> pixels_;
   std::int64_t plane_;
-  const float* at_;
+  const Element* at_;
   unsigned bits_;
-  Pack packs_[kSlots][ThreadLanes<Pack>::kPieces];
+  Pack<Element, kWidth> packs_[kSlots][ThreadLanes<kWidth>::kPieces];
 };
 
 // Both operands of a step, at one tap.

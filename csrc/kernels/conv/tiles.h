@@ -1,6 +1,7 @@
 // The tile sizes of all three passes, and how one is chosen.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/conv/conv.h"
@@ -26,6 +27,13 @@ using Conv64 = ConvTile<64, 3>;
 using Conv32 = ConvTile<32, 6>;
 constexpr int kConvRows[] = {128, 96, 64, 32};
 
+// bfloat16 has one size, which wastes little of any number of filters: its fast products are those of tensor
+// cores, and these kernels take the shapes and GPUs that have none.
+constexpr int kConvRowsOfBf16 = 64;
+constexpr bool has_tile(int rows, std::size_t element_size) {
+  return element_size == sizeof(float) || rows == kConvRowsOfBf16;
+}
+
 // The largest GPU these kernels know (H100, H200). A constant and not the device's own number, so that
 // neither the workspace's size nor the bits change with it.
 constexpr int kMultiprocessors = 132;
@@ -47,11 +55,11 @@ inline double tiles_in_turn(std::int64_t tiles) {
 
 // The size of at most `most` rows that is done first. `tiles_of(rows)` says how many tiles there are.
 template <class Count>
-int choose_tile_rows(Count tiles_of, int most = 128) {
+int choose_tile_rows(std::size_t element_size, Count tiles_of, int most = 128) {
   int best = 0;
   double best_cost = 0;
   for (const int rows : kConvRows) {
-    if (rows > most) continue;
+    if (rows > most || !has_tile(rows, element_size)) continue;
     const double cost = tiles_in_turn(tiles_of(rows)) * tile_cost(rows);
     if (best == 0 || cost < best_cost) {
       best = rows;

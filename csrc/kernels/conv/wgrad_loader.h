@@ -9,9 +9,10 @@ namespace alexnet {
 
 constexpr int kColumns = 128;  // (tap, channel) of a tile
 
+template <class Element>
 struct WeightArguments {
-  const float* x;
-  const float* dy;
+  const Element* x;
+  const Element* dy;
   float* dw;  // or the workspace, a dw for each part
   ConvShape shape;
   int channels, filters;  // of one group
@@ -36,10 +37,10 @@ struct Positions {
   Range rows, columns;
 };
 
-__device__ __forceinline__ Positions positions_of_tile(const WeightArguments& g, int first_column) {
-  const ConvShape& shape = g.shape;
-  const int first_tap = first_column / g.channels;
-  const int last_tap = smaller((first_column + kColumns - 1) / g.channels, shape.R * shape.S - 1);
+__device__ __forceinline__ Positions positions_of_tile(const ConvShape& shape, int channels,
+                                                       int first_column) {
+  const int first_tap = first_column / channels;
+  const int last_tap = smaller((first_column + kColumns - 1) / channels, shape.R * shape.S - 1);
   const Range rows{first_tap / shape.S, last_tap / shape.S + 1};
   const bool one_row = rows.count() == 1;
   const Range columns{one_row ? first_tap % shape.S : 0, one_row ? last_tap % shape.S + 1 : shape.S};
@@ -47,14 +48,14 @@ __device__ __forceinline__ Positions positions_of_tile(const WeightArguments& g,
           useful_outputs(columns, shape.Q, shape.W, shape.stride_w, shape.pad_left)};
 }
 
-// Both operands. A thread holds 4 neighbouring images (Pack float4) of some rows, or with Pack = float one
-// image of more rows.
-template <class T, class Pack>
+// Both operands. A thread holds 4 neighbouring images of some rows, or with kWidth = 1 one image of more
+// rows.
+template <class T, class Element, int kWidth>
 class ImageLoader {
  public:
   // Sums products first to end of the tile's list of positions and images.
-  __device__ __forceinline__ ImageLoader(const WeightArguments& g, const Positions& positions, int first,
-                                         int end, int first_filter, const Column* columns)
+  __device__ __forceinline__ ImageLoader(const WeightArguments<Element>& g, const Positions& positions,
+                                         int first, int end, int first_filter, const Column* columns)
       : g_(g),
         positions_(positions),
         columns_(columns),
@@ -68,11 +69,11 @@ class ImageLoader {
     SIMT_UNROLL
     for (int slot = 0; slot < kFilterSlots; ++slot) {
       const bool valid = left_ > 0 && filter_ + slot * kApart < g_.filters;
-      dy_packs_[slot] = read_or_zero<Pack>(dy_at_ + slot * kApart * output_plane(), valid);
+      dy_packs_[slot] = read_or_zero<kWidth>(dy_at_ + slot * kApart * output_plane(), valid);
     }
     SIMT_UNROLL
     for (int slot = 0; slot < kColumnSlots; ++slot) {
-      x_packs_[slot] = read_or_zero<Pack>(x_at_[slot], left_ > 0 && (bits_ >> slot & 1));
+      x_packs_[slot] = read_or_zero<kWidth>(x_at_[slot], left_ > 0 && (bits_ >> slot & 1));
       x_at_[slot] += kDepth;
     }
     dy_at_ += kDepth;
@@ -90,7 +91,6 @@ class ImageLoader {
   }
 
  private:
-  static constexpr int kWidth = sizeof(Pack) / sizeof(float);
   static constexpr int kThreadsOfRow = kDepth / kWidth;
   static constexpr int kApart = T::kThreads / kThreadsOfRow;  // rows between a thread's slots
   static constexpr int kFilterSlots = T::kRows / kApart;
@@ -106,10 +106,10 @@ class ImageLoader {
   }
 
   template <int kRows>
-  __device__ __forceinline__ static void turn(const Pack& pack, int row, Operand<kRows>& tile) {
-    const float* values = reinterpret_cast<const float*>(&pack);
+  __device__ __forceinline__ static void turn(const Pack<Element, kWidth>& pack, int row,
+                                              Operand<kRows>& tile) {
     SIMT_UNROLL
-    for (int i = 0; i < kWidth; ++i) tile.at[k() + i][row] = values[i];
+    for (int i = 0; i < kWidth; ++i) tile.at[k() + i][row] = to_float(pack.at[i]);
   }
 
   __device__ __forceinline__ std::int64_t output_plane() const {
@@ -140,17 +140,17 @@ class ImageLoader {
     }
   }
 
-  const WeightArguments& g_;
+  const WeightArguments<Element>& g_;
   Positions positions_;
   const Column* columns_;
   int filter_;  // the thread's first, within the group
   int left_;    // products from the thread's next one to the end of the part
   Walk walk_;
-  const float* dy_at_;
-  const float* x_at_[kColumnSlots];
+  const Element* dy_at_;
+  const Element* x_at_[kColumnSlots];
   unsigned bits_;
-  Pack dy_packs_[kFilterSlots];
-  Pack x_packs_[kColumnSlots];
+  Pack<Element, kWidth> dy_packs_[kFilterSlots];
+  Pack<Element, kWidth> x_packs_[kColumnSlots];
 };
 
 }  // namespace alexnet

@@ -14,10 +14,11 @@
 //     thread.x      0    |    1    |                                            0    |    1    |
 //
 // A row of the tensor need not begin with a whole group; where it always does (first_image and N are
-// multiples of 4) and addresses allow, the four images are one 16-byte access.
+// multiples of 4) and addresses allow, the four images are one access.
 //
 // What limits it: memory, though only just. Philox takes about 100 instructions for 4 elements (40 of them
-// multiply, at half rate), which is about what a multiprocessor issues in the time that 32 bytes take.
+// multiply, at half rate), which is about what a multiprocessor issues in the time that 32 bytes take. Four
+// bf16 are 16 bytes: there it is Philox that limits.
 
 #include "kernels/dropout/dropout.h"
 
@@ -25,6 +26,7 @@
 #include <cmath>
 
 #include "kernels/common/check.h"
+#include "kernels/common/pack.h"
 #include "kernels/common/philox.h"
 #include "simt/simt.h"
 
@@ -46,15 +48,16 @@ struct Mask {
   const std::uint32_t* step_address;
 };
 
-__device__ __forceinline__ float masked(float x, std::uint32_t word, const Mask& mask) {
-  return word <= mask.last_kept ? x * mask.scale : 0.0f;
+template <class T>
+__device__ __forceinline__ T masked(T x, std::uint32_t word, const Mask& mask) {
+  return from_float<T>(word <= mask.last_kept ? to_float(x) * mask.scale : 0.0f);
 }
 
 // Grid and block: two-dimensional, any size; x walks the groups of four images of a row, y the features. x
-// and y are [features, images]. kVector: images and mask.first_image are multiples of 4, addresses of 16.
-template <bool kVector>
-__global__ void dropout_kernel(const float* x, float* y, std::int64_t features, std::int64_t images,
-                               Mask mask) {
+// and y are [features, images]. kVector: images and mask.first_image are multiples of 4, addresses of four
+// elements.
+template <class T, bool kVector>
+__global__ void dropout_kernel(const T* x, T* y, std::int64_t features, std::int64_t images, Mask mask) {
   const std::uint32_t step = mask.step_address != nullptr ? *mask.step_address : mask.step;
   const std::int64_t first_group = mask.first_image / 4;
   const std::int64_t groups = (mask.first_image + images + 3) / 4 - first_group;
@@ -70,13 +73,13 @@ __global__ void dropout_kernel(const float* x, float* y, std::int64_t features, 
       // The group's first image within this array; negative where the array begins inside the group.
       const std::int64_t n = (first_group + g) * 4 - mask.first_image;
       const std::int64_t at = f * images + n;
-      if (kVector) {
-        const float4 in = reinterpret_cast<const float4*>(x)[at / 4];
-        reinterpret_cast<float4*>(y)[at / 4] =
-            make_float4(masked(in.x, words.x, mask), masked(in.y, words.y, mask), masked(in.z, words.z, mask),
-                        masked(in.w, words.w, mask));
+      const std::uint32_t word[4] = {words.x, words.y, words.z, words.w};
+      if constexpr (kVector) {
+        Pack<T, 4> pack = reinterpret_cast<const Pack<T, 4>*>(x)[at / 4];
+        SIMT_UNROLL
+        for (int i = 0; i < 4; ++i) pack.at[i] = masked(pack.at[i], word[i], mask);
+        reinterpret_cast<Pack<T, 4>*>(y)[at / 4] = pack;
       } else {
-        const std::uint32_t word[4] = {words.x, words.y, words.z, words.w};
         SIMT_UNROLL
         for (int i = 0; i < 4; ++i) {
           if (n + i >= 0 && n + i < images) y[at + i] = masked(x[at + i], word[i], mask);
@@ -113,7 +116,8 @@ std::string to_string(const DropoutConfig& config) {
          " threads (images x features), four images " + (config.vector ? "at a time" : "one by one");
 }
 
-void dropout(const float* x, float* y, std::int64_t features, std::int64_t images, const DropoutDraw& draw,
+template <class T>
+void dropout(const T* x, T* y, std::int64_t features, std::int64_t images, const DropoutDraw& draw,
              simt::stream_t stream) {
   require(features >= 1 && images >= 1,
           "dropout: a shape of [" + std::to_string(features) + ", " + std::to_string(images) + "]");
@@ -134,12 +138,16 @@ void dropout(const float* x, float* y, std::int64_t features, std::int64_t image
   mask.step = draw.step;
   mask.step_address = draw.step_address;
 
-  const DropoutConfig config =
-      choose_dropout(features, images, draw.first_image, is_aligned(x, 16) && is_aligned(y, 16));
-  const auto kernel = config.vector ? dropout_kernel<true> : dropout_kernel<false>;
+  const bool aligned = is_aligned(x, 4 * sizeof(T)) && is_aligned(y, 4 * sizeof(T));
+  const DropoutConfig config = choose_dropout(features, images, draw.first_image, aligned);
+  const auto kernel = config.vector ? dropout_kernel<T, true> : dropout_kernel<T, false>;
   simt::launch(kernel, dim3(config.blocks_x, config.blocks_y), dim3(config.threads_x, config.threads_y), 0,
                stream, x, y, features, images, mask);
 }
+
+template void dropout(const float*, float*, std::int64_t, std::int64_t, const DropoutDraw&, simt::stream_t);
+template void dropout(const simt::bf16*, simt::bf16*, std::int64_t, std::int64_t, const DropoutDraw&,
+                      simt::stream_t);
 
 std::array<std::uint32_t, 4> philox_words(const std::array<std::uint32_t, 4>& counter,
                                           const std::array<std::uint32_t, 2>& key) {

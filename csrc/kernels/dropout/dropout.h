@@ -1,4 +1,4 @@
-// Dropout, float32. It is its own gradient: the same mask and scale on dy.
+// Dropout, float32 and bfloat16. It is its own gradient: the same mask and scale on dy.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ struct DropoutDraw {
 };
 
 // `blocks` blocks of `threads_x` threads along the images, four images each, and `threads_y` along the
-// features. vector: four images are one 16-byte access.
+// features. vector: four images are one access.
 struct DropoutConfig {
   bool vector;
   int threads_x;
@@ -31,14 +31,15 @@ struct DropoutConfig {
   int blocks_y;
 };
 
-// `aligned`: x and y are multiples of 16 bytes. features, images >= 1.
+// `aligned`: x and y are multiples of 4 elements. features, images >= 1.
 DropoutConfig choose_dropout(std::int64_t features, std::int64_t images, std::uint32_t first_image,
                              bool aligned);
 std::string to_string(const DropoutConfig& config);
 
 // y[f, n] = kept(f, n) ? scale * x[f, n] : 0 for x, y [features, images], with scale = 1 / keep if inverted,
 // else 1. y may be x; otherwise they must not overlap.
-void dropout(const float* x, float* y, std::int64_t features, std::int64_t images, const DropoutDraw& draw,
+template <class T>
+void dropout(const T* x, T* y, std::int64_t features, std::int64_t images, const DropoutDraw& draw,
              simt::stream_t stream);
 
 // What the kernel draws from, computed on the host: four random words of a counter and a key

@@ -18,6 +18,9 @@
 // and writes it to a matrix of its own in the workspace. A second kernel adds those matrices in a fixed
 // order, which atomic additions would not keep: the same bits come out every time.
 //
+// bfloat16 is read element by element and has the narrow tile alone: its fast products are those of tensor
+// cores, and these kernels take the shapes and GPUs that have none.
+//
 // What limits it: the multiply-adds for tiles of 128 x 128. With few images (N <= 32) the weights are read
 // once for few products, and memory is the limit; a narrow tile then wastes less on columns that do not
 // exist.
@@ -29,6 +32,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/gemm/operands.h"
+#include "kernels/gemm/tensor_cores.h"
 #include "kernels/gemm/tile.h"
 
 namespace alexnet {
@@ -48,27 +52,30 @@ constexpr int kMultiprocessors = 132;
 // bytes for each sum, while 256 products take a tile of 128 x 128 about 20 us.
 constexpr int kLeastDepth = 256;
 
+template <class Element, class Result>
 struct GemmArguments {
-  MatrixView a, b;
-  float* c;  // or the workspace, a matrix for each part of K
+  MatrixView<Element> a, b;
+  Result* c;  // or the workspace, a matrix of floats for each part of K
   int M, N, K, split_depth;
   bool partial;  // c is the workspace: write plain sums
-  bool aligned;  // every row of c begins at a multiple of 16 bytes
+  bool aligned;  // every row of c begins at a multiple of four elements
   GemmEpilogue epilogue;
 };
 
-__device__ __forceinline__ float finish(const GemmEpilogue& epilogue, float sum, float bias, const float* c) {
+template <class Result>
+__device__ __forceinline__ float finish(const GemmEpilogue& epilogue, float sum, float bias,
+                                        const Result* c) {
   float value = epilogue.alpha * sum;
-  if (epilogue.beta != 0.0f) value = value + epilogue.beta * *c;
+  if (epilogue.beta != 0.0f) value = value + epilogue.beta * to_float(*c);
   value = value + bias;
   return epilogue.relu && value <= 0.0f ? 0.0f : value;  // a comparison, so that NaN goes through
 }
 
 // The thread's sums to c: rows of quads.
-template <class T>
-__device__ __forceinline__ void write_tile(const GemmArguments& g, const Place<T>& place,
+template <class T, class Element, class Result>
+__device__ __forceinline__ void write_tile(const GemmArguments<Element, Result>& g, const Place<T>& place,
                                            const Sums<T>& sums) {
-  float* c = g.c + (g.partial ? std::int64_t(blockIdx.z) * g.M * g.N : 0);
+  Result* c = g.c + (g.partial ? std::int64_t(blockIdx.z) * g.M * g.N : 0);
   SIMT_UNROLL
   for (int i = 0; i < T::kThreadRows; ++i) {
     const int row = blockIdx.y * T::kRows + place.row_of(i);
@@ -77,12 +84,13 @@ __device__ __forceinline__ void write_tile(const GemmArguments& g, const Place<T
     SIMT_UNROLL
     for (int j = 0; j < T::kThreadColumns; j += 4) {
       const int column = blockIdx.x * T::kColumns + place.column_of(j);
-      float* address = c + std::int64_t(row) * g.N + column;
-      float values[4];
+      Result* address = c + std::int64_t(row) * g.N + column;
+      Pack<float, 4> values;
       SIMT_UNROLL
       for (int n = 0; n < 4; ++n) {
-        values[n] = sums.at[i][j + n];
-        if (!g.partial && column + n < g.N) values[n] = finish(g.epilogue, values[n], bias, address + n);
+        float& value = values.at[n];
+        value = sums.at[i][j + n];
+        if (!g.partial && column + n < g.N) value = finish(g.epilogue, value, bias, address + n);
       }
       write_quad(address, values, g.N - column, g.aligned);
     }
@@ -107,8 +115,8 @@ struct Loader {
   }
 };
 
-template <class T, class LoaderA, class LoaderB>
-__device__ __forceinline__ void gemm_tile(const GemmArguments& g) {
+template <class T, class LoaderA, class LoaderB, class Arguments>
+__device__ __forceinline__ void gemm_tile(const Arguments& g) {
   SIMT_SHARED(buffers, Buffers<T>);
   const int k_first = blockIdx.z * g.split_depth;
   const int k_end = k_first + g.split_depth < g.K ? k_first + g.split_depth : g.K;
@@ -120,72 +128,108 @@ __device__ __forceinline__ void gemm_tile(const GemmArguments& g) {
   write_tile(g, place, sums);
 }
 
-// How an operand is read: 16 bytes at a time along its rows or columns (kAlongI: c's axis is contiguous,
-// kAlongK: the sum's axis is), which asks for an address that is a multiple of 16 and a contiguous axis that
-// is one of 4; or as any matrix, float by float.
+// How an operand is read: four elements at a time along its rows or columns (kAlongI: c's axis is contiguous,
+// kAlongK: the sum's axis is), which asks for an address that is a multiple of their size and a contiguous
+// axis that is one of 4; or as any matrix, element by element.
 enum class Read { kAlongI, kAlongK, kAny };
 
-template <int kWidth, int kThreads, Read kRead>
-using LoaderFor = std::conditional_t<kRead == Read::kAny, FloatLoader<kWidth, kThreads>,
-                                     QuadLoader<kWidth, kThreads, kRead == Read::kAlongK>>;
+template <class Element, int kWidth, int kThreads, Read kRead>
+using LoaderFor = std::conditional_t<kRead == Read::kAny, SingleLoader<Element, kWidth, kThreads>,
+                                     QuadLoader<Element, kWidth, kThreads, kRead == Read::kAlongK>>;
 
 // Grid: (tiles along N, tiles along M, parts of K); block: T::kThreads. Owns the tile (blockIdx.y,
 // blockIdx.x) of c, or of the part's matrix in the workspace.
-template <class T, Read kReadA, Read kReadB>
+template <class T, Read kReadA, Read kReadB, class Element, class Result>
 __global__ void __launch_bounds__(T::kThreads, kReadA == Read::kAny ? 1 : T::kBlocks)
-    gemm_kernel(GemmArguments g) {
-  gemm_tile<T, LoaderFor<T::kRows, T::kThreads, kReadA>, LoaderFor<T::kColumns, T::kThreads, kReadB>>(g);
+    gemm_kernel(GemmArguments<Element, Result> g) {
+  gemm_tile<T, LoaderFor<Element, T::kRows, T::kThreads, kReadA>,
+            LoaderFor<Element, T::kColumns, T::kThreads, kReadB>>(g);
 }
 
 constexpr int kSumThreads = 256;
 
 // Any grid of blocks of kSumThreads: a thread owns elements first, first + step, ... of c.
-__global__ void sum_partials_kernel(const float* partials, int splits, float* c, std::int64_t N,
+template <class Result>
+__global__ void sum_partials_kernel(const float* partials, int splits, Result* c, std::int64_t N,
                                     std::int64_t count, GemmEpilogue epilogue) {
   const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
   for (std::int64_t i = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
     float sum = partials[i];
     for (int split = 1; split < splits; ++split) sum += partials[split * count + i];
     const float bias = epilogue.bias != nullptr ? epilogue.bias[i / N] : 0.0f;
-    c[i] = finish(epilogue, sum, bias, c + i);
+    c[i] = from_float<Result>(finish(epilogue, sum, bias, c + i));
   }
 }
 
-using Kernel = void (*)(GemmArguments);
+template <class Element, class Result>
+using Kernel = void (*)(GemmArguments<Element, Result>);
 
-// The instances, twelve in all.
+// The instances of float, twelve in all.
 template <class T>
-Kernel kernel_for(const GemmShape& shape, const GemmConfig& config) {
-  if (!config.quads_of_a) return gemm_kernel<T, Read::kAny, Read::kAny>;
+Kernel<float, float> kernel_of_floats(const GemmShape& shape, const GemmConfig& config) {
+  if (!config.quads_of_a) return gemm_kernel<T, Read::kAny, Read::kAny, float, float>;
   if (!config.quads_of_b) {
     // Batches that are no multiple of 4: worth kernels of their own while a, the weights, is most of what is
     // read.
     if constexpr (T::kColumns == Narrow::kColumns) {
-      return shape.trans_a ? gemm_kernel<T, Read::kAlongI, Read::kAny>
-                           : gemm_kernel<T, Read::kAlongK, Read::kAny>;
+      return shape.trans_a ? gemm_kernel<T, Read::kAlongI, Read::kAny, float, float>
+                           : gemm_kernel<T, Read::kAlongK, Read::kAny, float, float>;
     }
-    return gemm_kernel<T, Read::kAny, Read::kAny>;
+    return gemm_kernel<T, Read::kAny, Read::kAny, float, float>;
   }
   if (shape.trans_a) {
-    return shape.trans_b ? gemm_kernel<T, Read::kAlongI, Read::kAlongK>
-                         : gemm_kernel<T, Read::kAlongI, Read::kAlongI>;
+    return shape.trans_b ? gemm_kernel<T, Read::kAlongI, Read::kAlongK, float, float>
+                         : gemm_kernel<T, Read::kAlongI, Read::kAlongI, float, float>;
   }
-  return shape.trans_b ? gemm_kernel<T, Read::kAlongK, Read::kAlongK>
-                       : gemm_kernel<T, Read::kAlongK, Read::kAlongI>;
+  return shape.trans_b ? gemm_kernel<T, Read::kAlongK, Read::kAlongK, float, float>
+                       : gemm_kernel<T, Read::kAlongK, Read::kAlongI, float, float>;
+}
+
+template <class Element, class Result>
+Kernel<Element, Result> kernel_for(const GemmShape& shape, const GemmConfig& config) {
+  if constexpr (std::is_same_v<Element, float>) {
+    const bool narrow = config.tile_columns == Narrow::kColumns;
+    return narrow ? kernel_of_floats<Narrow>(shape, config) : kernel_of_floats<Wide>(shape, config);
+  } else {
+    return gemm_kernel<Narrow, Read::kAny, Read::kAny, Element, Result>;
+  }
 }
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+// The product as `config` cuts it; c is the workspace when K is in parts.
+template <class Element, class Result>
+void launch_product(const Element* a, const Element* b, Result* c, const GemmShape& shape,
+                    const GemmEpilogue& epilogue, const GemmConfig& config, simt::stream_t stream) {
+  GemmArguments<Element, Result> g{};
+  g.a = shape.trans_a ? MatrixView<Element>{a, shape.M, 1} : MatrixView<Element>{a, 1, shape.K};
+  g.b = shape.trans_b ? MatrixView<Element>{b, 1, shape.K} : MatrixView<Element>{b, shape.N, 1};
+  g.c = c;
+  g.M = shape.M;
+  g.N = shape.N;
+  g.K = shape.K;
+  g.split_depth = config.split_depth;
+  g.partial = config.splits > 1;
+  g.aligned = is_aligned(c, 4 * sizeof(Result)) && shape.N % 4 == 0;
+  g.epilogue = epilogue;
+
+  const auto kernel = kernel_for<Element, Result>(shape, config);
+  const dim3 grid(ceil_div(shape.N, config.tile_columns), ceil_div(shape.M, config.tile_rows), config.splits);
+  simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
+}
+
 }  // namespace
 
-GemmConfig choose_gemm(const GemmShape& shape, bool aligned_a, bool aligned_b) {
-  const bool narrow = shape.N <= Narrow::kColumns;
+GemmConfig choose_gemm(const GemmShape& shape, std::size_t element_size, bool aligned_a, bool aligned_b) {
+  const bool floats = element_size == sizeof(float);
+  const bool narrow = !floats || shape.N <= Narrow::kColumns;
   GemmConfig config{};
   config.tile_rows = narrow ? Narrow::kRows : Wide::kRows;
   config.tile_columns = narrow ? Narrow::kColumns : Wide::kColumns;
   config.threads = narrow ? Narrow::kThreads : Wide::kThreads;
-  config.quads_of_a = aligned_a && (shape.trans_a ? shape.M : shape.K) % 4 == 0;
-  config.quads_of_b = aligned_b && (shape.trans_b ? shape.K : shape.N) % 4 == 0;
+  config.quads_of_a = floats && aligned_a && (shape.trans_a ? shape.M : shape.K) % 4 == 0;
+  config.quads_of_b = floats && aligned_b && (shape.trans_b ? shape.K : shape.N) % 4 == 0;
+  config.element_size = element_size;
 
   const std::int64_t tiles =
       std::int64_t(ceil_div(shape.M, config.tile_rows)) * ceil_div(shape.N, config.tile_columns);
@@ -202,49 +246,60 @@ std::string to_string(const GemmConfig& config) {
   const std::string split = config.splits == 1 ? std::string("K whole")
                                                : "K in " + std::to_string(config.splits) + " parts of " +
                                                      std::to_string(config.split_depth);
-  const auto read = [](bool quads) { return std::string(quads ? "16" : "4"); };
+  const auto read = [&](bool quads) { return std::to_string((quads ? 4 : 1) * config.element_size); };
   return "tiles of " + tile + ", " + std::to_string(config.threads) + " threads, " + split + ", reads of " +
          read(config.quads_of_a) + " and " + read(config.quads_of_b) + " bytes";
 }
 
-std::size_t gemm_workspace_bytes(const GemmShape& shape) {
-  const GemmConfig config = choose_gemm(shape, true, true);
-  return config.splits == 1 ? 0 : sizeof(float) * config.splits * std::size_t(shape.M) * shape.N;
+std::size_t gemm_workspace_bytes(const GemmShape& shape, std::size_t element_size) {
+  const GemmConfig config = choose_gemm(shape, element_size, true, true);
+  const std::size_t bytes =
+      config.splits == 1 ? 0 : sizeof(float) * config.splits * std::size_t(shape.M) * shape.N;
+  if (element_size == sizeof(float)) return bytes;
+  return std::max(bytes, gemm_tensor_core_workspace_bytes(shape));
 }
 
-void gemm(const float* a, const float* b, float* c, const GemmShape& shape, const GemmEpilogue& epilogue,
+template <class Element, class Result>
+void gemm(const Element* a, const Element* b, Result* c, const GemmShape& shape, const GemmEpilogue& epilogue,
           float* workspace, simt::stream_t stream) {
   require(shape.M >= 1 && shape.N >= 1 && shape.K >= 1, "gemm: M, N and K must be at least 1");
+  if constexpr (std::is_same_v<Element, simt::bf16>) {
+    if (gemm_on_tensor_cores(a, b, c, shape, epilogue, workspace, stream)) return;
+  }
   require(ceil_div(shape.M, Wide::kRows) <= 65535, "gemm: a grid has room for M up to 8388480");
-  const GemmConfig config = choose_gemm(shape, is_aligned(a, 16), is_aligned(b, 16));
+  const GemmConfig config = choose_gemm(shape, sizeof(Element), is_aligned(a, 4 * sizeof(Element)),
+                                        is_aligned(b, 4 * sizeof(Element)));
   require(config.splits == 1 || workspace != nullptr, "gemm: this shape needs a workspace");
-
-  GemmArguments g{};
-  g.a = shape.trans_a ? MatrixView{a, shape.M, 1} : MatrixView{a, 1, shape.K};
-  g.b = shape.trans_b ? MatrixView{b, 1, shape.K} : MatrixView{b, shape.N, 1};
-  g.partial = config.splits > 1;
-  g.c = g.partial ? workspace : c;
-  g.M = shape.M;
-  g.N = shape.N;
-  g.K = shape.K;
-  g.split_depth = config.split_depth;
-  g.aligned = is_aligned(g.c, 16) && shape.N % 4 == 0;
-  g.epilogue = epilogue;
-
-  const bool narrow = config.tile_columns == Narrow::kColumns;
-  const Kernel kernel = narrow ? kernel_for<Narrow>(shape, config) : kernel_for<Wide>(shape, config);
-  const dim3 grid(ceil_div(shape.N, config.tile_columns), ceil_div(shape.M, config.tile_rows), config.splits);
-  simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
-  if (g.partial) sum_partials(workspace, config.splits, c, shape.M, shape.N, epilogue, stream);
+  if (config.splits == 1) {
+    launch_product(a, b, c, shape, epilogue, config, stream);
+  } else {
+    launch_product(a, b, workspace, shape, epilogue, config, stream);
+    sum_partials(workspace, config.splits, c, shape.M, shape.N, epilogue, stream);
+  }
 }
 
-void sum_partials(const float* partials, int splits, float* c, std::int64_t M, std::int64_t N,
+template <class Result>
+void sum_partials(const float* partials, int splits, Result* c, std::int64_t M, std::int64_t N,
                   const GemmEpilogue& epilogue, simt::stream_t stream) {
   const std::int64_t count = M * N;
   const auto blocks =
       std::min<std::int64_t>((count + kSumThreads - 1) / kSumThreads, 8 * 2 * kMultiprocessors);
-  simt::launch(sum_partials_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kSumThreads), 0, stream,
+  simt::launch(sum_partials_kernel<Result>, dim3(static_cast<unsigned>(blocks)), dim3(kSumThreads), 0, stream,
                partials, splits, c, N, count, epilogue);
 }
+
+using simt::bf16;
+
+template void gemm(const float*, const float*, float*, const GemmShape&, const GemmEpilogue&, float*,
+                   simt::stream_t);
+template void gemm(const bf16*, const bf16*, bf16*, const GemmShape&, const GemmEpilogue&, float*,
+                   simt::stream_t);
+template void gemm(const bf16*, const bf16*, float*, const GemmShape&, const GemmEpilogue&, float*,
+                   simt::stream_t);
+
+template void sum_partials(const float*, int, float*, std::int64_t, std::int64_t, const GemmEpilogue&,
+                           simt::stream_t);
+template void sum_partials(const float*, int, bf16*, std::int64_t, std::int64_t, const GemmEpilogue&,
+                           simt::stream_t);
 
 }  // namespace alexnet

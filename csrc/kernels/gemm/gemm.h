@@ -1,4 +1,5 @@
-// Matrix product, float32. The kernels and the story are in gemm.cu, the inner loop in tile.h.
+// Matrix product of float32 or bfloat16, summed in float32. The kernels and the story are in gemm.cu, the
+// inner loop in tile.h.
 #pragma once
 
 #include <cstddef>
@@ -24,28 +25,33 @@ struct GemmEpilogue {
 };
 
 // How a product is cut: tiles of rows x columns, K in `splits` parts of `split_depth` products each; and
-// whether a and b can be read 16 bytes at a time. (Where b cannot, a wide tile reads a by single floats too.)
+// whether a and b, whose elements have element_size bytes, can be read four at a time. (Where b cannot, a
+// wide tile reads a one by one too.)
 struct GemmConfig {
   int tile_rows, tile_columns, threads;
   int splits, split_depth;
   bool quads_of_a, quads_of_b;
+  std::size_t element_size;
 };
 
-// `aligned_a`, `aligned_b`: the arrays are at multiples of 16 bytes.
-GemmConfig choose_gemm(const GemmShape& shape, bool aligned_a, bool aligned_b);
+// element_size: of a and b, in bytes; `aligned_a`, `aligned_b`: they are at multiples of 4 elements.
+GemmConfig choose_gemm(const GemmShape& shape, std::size_t element_size, bool aligned_a, bool aligned_b);
 std::string to_string(const GemmConfig& config);
 
-// Bytes of the workspace: one matrix [M, N] for each part of K when there are several.
-std::size_t gemm_workspace_bytes(const GemmShape& shape);
+// Bytes of the workspace: one matrix [M, N] of floats for each part of K when there are several.
+std::size_t gemm_workspace_bytes(const GemmShape& shape, std::size_t element_size);
 
-// workspace: gemm_workspace_bytes(shape) bytes, at a multiple of 4; may be null when that is 0. c overlaps
-// nothing else.
-void gemm(const float* a, const float* b, float* c, const GemmShape& shape, const GemmEpilogue& epilogue,
+// Elements of a and b are float or bf16; the result's are the same, or float. workspace:
+// gemm_workspace_bytes(shape, sizeof(Element)) bytes, at a multiple of 4; may be null when that is 0. c
+// overlaps nothing else.
+template <class Element, class Result>
+void gemm(const Element* a, const Element* b, Result* c, const GemmShape& shape, const GemmEpilogue& epilogue,
           float* workspace, simt::stream_t stream);
 
-// The second half of a split sum: c [M, N] = epilogue(partials[0] + partials[1] + ...), in that order,
-// whoever came first. partials is [splits, M, N].
-void sum_partials(const float* partials, int splits, float* c, std::int64_t M, std::int64_t N,
+// The second half of a split sum: c [M, N], float or bf16, = epilogue(partials[0] + partials[1] + ...), in
+// that order, whoever came first. partials is [splits, M, N].
+template <class Result>
+void sum_partials(const float* partials, int splits, Result* c, std::int64_t M, std::int64_t N,
                   const GemmEpilogue& epilogue, simt::stream_t stream);
 
 }  // namespace alexnet

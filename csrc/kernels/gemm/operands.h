@@ -10,23 +10,25 @@ namespace alexnet {
 
 // One operand as gemm sees it: element (k, i), where i is a row of a or a column of b, lies at
 // data[k * k_stride + i * i_stride]. One of the strides is 1.
+template <class Element>
 struct MatrixView {
-  const float* data;
+  const Element* data;
   std::int64_t k_stride;
   std::int64_t i_stride;
 };
 
-// Sixteen bytes at a time. Every four neighbours (along i, or along k when kAlongK) must lie at a multiple of
-// 16 bytes and be inside or outside the matrix together.
+// Four elements at a time. Every four neighbours (along i, or along k when kAlongK) must lie at a multiple of
+// their size and be inside or outside the matrix together.
 //
 //   i is contiguous: a warp copies whole rows of the tile      k is contiguous: two threads read the 8 k's of
 //   one [k][i ........ i + 127]  ->  tile.at[k][i ...]             i, and write them to 8 rows of the tile: a
 //   transpose
-template <int kWidth, int kThreads, bool kAlongK>
+template <class Element, int kWidth, int kThreads, bool kAlongK>
 class QuadLoader {
  public:
   // The block's tile begins at column `first` of `end` in all, and at k = `k_first`.
-  __device__ __forceinline__ QuadLoader(const MatrixView& view, int first, int end, int k_first, int k_end) {
+  __device__ __forceinline__ QuadLoader(const MatrixView<Element>& view, int first, int end, int k_first,
+                                        int k_end) {
     const int quad = threadIdx.x;
     k_ = kAlongK ? quad % kQuadsOfK * 4 : quad / kQuadsOfRow;
     i_ = kAlongK ? quad / kQuadsOfK : quad % kQuadsOfRow * 4;
@@ -43,7 +45,7 @@ class QuadLoader {
       const int k_ahead = kAlongK ? 0 : slot * kRowsApart;
       const int i_ahead = kAlongK ? slot * kRowsApart : 0;
       const bool valid = exists(slot) && k_ahead < k_left_ && i_ahead < i_left_;
-      quads_[slot] = read_or_zero<float4>(next_ + slot * apart_, valid);
+      quads_[slot] = read_or_zero<4>(next_ + slot * apart_, valid);
     }
     next_ += step_;
     k_left_ -= kDepth;
@@ -54,13 +56,10 @@ class QuadLoader {
     for (int slot = 0; slot < kSlots; ++slot) {
       if (!exists(slot)) continue;
       if (kAlongK) {
-        const int i = i_ + slot * kRowsApart;
-        tile.at[k_][i] = quads_[slot].x;
-        tile.at[k_ + 1][i] = quads_[slot].y;
-        tile.at[k_ + 2][i] = quads_[slot].z;
-        tile.at[k_ + 3][i] = quads_[slot].w;
+        SIMT_UNROLL
+        for (int k = 0; k < 4; ++k) tile.at[k_ + k][i_ + slot * kRowsApart] = to_float(quads_[slot].at[k]);
       } else {
-        *reinterpret_cast<float4*>(&tile.at[k_ + slot * kRowsApart][i_]) = quads_[slot];
+        *reinterpret_cast<Pack<float, 4>*>(&tile.at[k_ + slot * kRowsApart][i_]) = to_floats(quads_[slot]);
       }
     }
   }
@@ -80,16 +79,17 @@ class QuadLoader {
 
   int k_, i_;            // the thread's first quad in the tile
   int k_left_, i_left_;  // how far it is from the end of the matrix
-  const float* next_;    // the first quad of the next step
+  const Element* next_;  // the first quad of the next step
   std::int64_t apart_, step_;
-  float4 quads_[kSlots];
+  Pack<Element, 4> quads_[kSlots];
 };
 
-// One float at a time, from any address and with any strides: the general path.
-template <int kWidth, int kThreads>
-class FloatLoader {
+// One element at a time, from any address and with any strides: the general path.
+template <class Element, int kWidth, int kThreads>
+class SingleLoader {
  public:
-  __device__ __forceinline__ FloatLoader(const MatrixView& view, int first, int end, int k_first, int k_end) {
+  __device__ __forceinline__ SingleLoader(const MatrixView<Element>& view, int first, int end, int k_first,
+                                          int k_end) {
     // Neighbouring threads read along the contiguous axis, whichever that is.
     const bool along_k = view.k_stride == 1;
     const int t = threadIdx.x;
@@ -108,7 +108,7 @@ class FloatLoader {
     SIMT_UNROLL
     for (int slot = 0; slot < kSlots; ++slot) {
       const bool valid = slot * k_apart_ < k_left_ && slot * i_apart_ < i_left_;
-      floats_[slot] = read_or_zero<float>(next_ + slot * apart_, valid);
+      singles_[slot] = read_or_zero<1>(next_ + slot * apart_, valid);
     }
     next_ += step_;
     k_left_ -= kDepth;
@@ -117,7 +117,7 @@ class FloatLoader {
   __device__ __forceinline__ void put(Operand<kWidth>& tile) const {
     SIMT_UNROLL
     for (int slot = 0; slot < kSlots; ++slot) {
-      tile.at[k_ + slot * k_apart_][i_ + slot * i_apart_] = floats_[slot];
+      tile.at[k_ + slot * k_apart_][i_ + slot * i_apart_] = to_float(singles_[slot].at[0]);
     }
   }
 
@@ -127,9 +127,9 @@ class FloatLoader {
 
   int k_, i_, k_apart_, i_apart_;
   int k_left_, i_left_;
-  const float* next_;
+  const Element* next_;
   std::int64_t apart_, step_;
-  float floats_[kSlots];
+  Pack<Element, 1> singles_[kSlots];
 };
 
 }  // namespace alexnet

@@ -26,8 +26,12 @@
 // and nobody waits for memory as long as the multiplications take longer (double buffering).
 //
 // What limits it: the multiply-adds themselves. A step of a thread is 512 of them in about 580 instructions.
+//
+// Global memory may hold bfloat16: put() widens, which is exact, and what is written is rounded once. Shared
+// memory and sums are float in any case.
 #pragma once
 
+#include "kernels/common/pack.h"
 #include "simt/simt.h"
 
 namespace alexnet {
@@ -161,25 +165,27 @@ __device__ __forceinline__ void accumulate(Loader& loader, int steps, Buffers<T>
   multiply<T>(buffers.a[now], buffers.b[now], place, sums);
 }
 
-// Reads a Pack (float4, or float at any address), or zeros where `valid` is false and the address may be
-// none.
-template <class Pack>
-__device__ __forceinline__ Pack read_or_zero(const float* address, bool valid) {
-  Pack pack{};
-  if (valid) pack = *reinterpret_cast<const Pack*>(address);
+// Reads four neighbouring elements whose address is a multiple of their size, or one (kWidth 1); zeros where
+// `valid` is false and the address may be none.
+template <int kWidth, class Element>
+__device__ __forceinline__ Pack<Element, kWidth> read_or_zero(const Element* address, bool valid) {
+  Pack<Element, kWidth> pack{};
+  if (valid) pack = *reinterpret_cast<const Pack<Element, kWidth>*>(address);
   return pack;
 }
 
-// Writes the first `count` of four neighbouring floats; `aligned`: the address is a multiple of 16.
-__device__ __forceinline__ void write_quad(float* address, const float (&values)[4], int count,
+// Writes the first `count` of four neighbouring elements; `aligned`: the address is a multiple of their size.
+template <class Element>
+__device__ __forceinline__ void write_quad(Element* address, const Pack<float, 4>& values, int count,
                                            bool aligned) {
+  const auto rounded = from_floats<Element>(values);
   if (aligned && count >= 4) {
-    *reinterpret_cast<float4*>(address) = make_float4(values[0], values[1], values[2], values[3]);
+    *reinterpret_cast<Pack<Element, 4>*>(address) = rounded;
     return;
   }
   SIMT_UNROLL
   for (int i = 0; i < 4; ++i) {
-    if (i < count) address[i] = values[i];
+    if (i < count) address[i] = rounded.at[i];
   }
 }
 

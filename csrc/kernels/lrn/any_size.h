@@ -13,42 +13,44 @@ namespace {
 // One position a thread. Neighbours are read again, size (forward) and size^2 (backward) times, from the
 // caches. Grid and block are those of the kernels in lrn.cu, with kWidth = 1.
 
-__device__ __forceinline__ float scale_at(const Column<1>& x, int c, const LrnConstants& constants) {
+template <class T>
+__device__ __forceinline__ float scale_at(const Column<T, 1>& x, int c, const LrnConstants& constants) {
   const int begin = max(c - constants.size / 2, x.group_first);
   const int end = min(c - constants.size / 2 + constants.size, x.group_last);
   float sum = 0.0f;
   for (int j = begin; j < end; ++j) {
-    const float value = x[j].at[0];
+    const float value = to_float(x[j].at[0]);
     sum = fmaf(value, value, sum);
   }
   return fmaf(constants.alpha, sum, constants.k);
 }
 
+template <class T>
 __global__ void __launch_bounds__(kThreads)
-    lrn_forward_any_size_kernel(const float* x, float* y, LrnShape shape, LrnConstants constants,
-                                int segment) {
+    lrn_forward_any_size_kernel(const T* x, T* y, LrnShape shape, LrnConstants constants, int segment) {
   const std::int64_t position = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (position >= shape.positions) return;
   const Segment channels = segment_of(blockIdx.y, segment, shape);
-  const Column<1> column{reinterpret_cast<const Pack<float, 1>*>(x) + position, shape.positions,
-                         channels.group_first, channels.group_last};
+  const Column<T, 1> column{reinterpret_cast<const Pack<T, 1>*>(x) + position, shape.positions,
+                            channels.group_first, channels.group_last};
   for (int c = channels.first; c < channels.last; ++c) {
     const float scale = scale_at(column, c, constants);
     y[c * shape.positions + position] =
-        column[c].at[0] * powers_of_any_beta(scale, constants.beta).minus_beta;
+        from_float<T>(to_float(column[c].at[0]) * powers_of_any_beta(scale, constants.beta).minus_beta);
   }
 }
 
+template <class T>
 __global__ void __launch_bounds__(kThreads)
-    lrn_backward_any_size_kernel(const float* x, const float* dy, float* dx, LrnShape shape,
-                                 LrnConstants constants, int segment) {
+    lrn_backward_any_size_kernel(const T* x, const T* dy, T* dx, LrnShape shape, LrnConstants constants,
+                                 int segment) {
   const std::int64_t position = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (position >= shape.positions) return;
   const Segment channels = segment_of(blockIdx.y, segment, shape);
-  const Column<1> x_column{reinterpret_cast<const Pack<float, 1>*>(x) + position, shape.positions,
-                           channels.group_first, channels.group_last};
-  const Column<1> dy_column{reinterpret_cast<const Pack<float, 1>*>(dy) + position, shape.positions,
-                            channels.group_first, channels.group_last};
+  const Column<T, 1> x_column{reinterpret_cast<const Pack<T, 1>*>(x) + position, shape.positions,
+                              channels.group_first, channels.group_last};
+  const Column<T, 1> dy_column{reinterpret_cast<const Pack<T, 1>*>(dy) + position, shape.positions,
+                               channels.group_first, channels.group_last};
   const float factor = 2.0f * constants.alpha * constants.beta;
   const int before = constants.size / 2;
 
@@ -60,11 +62,12 @@ __global__ void __launch_bounds__(kThreads)
     const int end = min(c + before + 1, channels.group_last);
     for (int j = begin; j < end; ++j) {
       const Powers power = powers_of_any_beta(scale_at(x_column, j, constants), constants.beta);
-      const float gradient = dy_column[j].at[0];
-      sum = fmaf(gradient * x_column[j].at[0], power.minus_beta_minus_1, sum);
+      const float gradient = to_float(dy_column[j].at[0]);
+      sum = fmaf(gradient * to_float(x_column[j].at[0]), power.minus_beta_minus_1, sum);
       if (j == c) direct = gradient * power.minus_beta;
     }
-    dx[c * shape.positions + position] = fmaf(-factor * x_column[c].at[0], sum, direct);
+    dx[c * shape.positions + position] =
+        from_float<T>(fmaf(-factor * to_float(x_column[c].at[0]), sum, direct));
   }
 }
 

@@ -1,4 +1,5 @@
-// What the kernels of this folder walk: the channels of one pixel of one image, or of four neighbouring ones.
+// What the kernels of this folder walk: the channels of one pixel of one image, or of a pack of
+// neighbouring ones.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +28,14 @@ __device__ __forceinline__ Segment segment_of(int index, int segment, const LrnS
 }
 
 // A column of packs: its element at a channel, or zeros where the group has no such channel.
-template <int kWidth>
+template <class T, int kWidth>
 struct Column {
-  const Pack<float, kWidth>* at_channel_0;
+  const Pack<T, kWidth>* at_channel_0;
   std::int64_t packs;  // from one channel to the next
   int group_first, group_last;
 
-  __device__ __forceinline__ Pack<float, kWidth> operator[](int c) const {
-    Pack<float, kWidth> value = {};
+  __device__ __forceinline__ Pack<T, kWidth> operator[](int c) const {
+    Pack<T, kWidth> value = {};
     if (c >= group_first && c < group_last) value = at_channel_0[c * packs];
     return value;
   }

@@ -15,9 +15,9 @@
 //     channel 2               .  .  .  . | .  .  .  . |             walks down a segment of their channels
 //        ...               thread 0 |    | thread 1   |
 //
-// At each step a warp reads and writes 32 * 16 contiguous bytes of one row: coalesced. Every number is read
-// from memory once, though five windows need it: the thread keeps the last five in registers, a ring that
-// moves by one.
+// At each step a warp reads and writes 32 * 16 contiguous bytes of one row (of bf16, 32 * 8): coalesced.
+// Every number is read from memory once, though five windows need it: the thread keeps the last five in
+// registers, a ring that moves by one.
 //
 //     ring at channel c:      x[c-2] x[c-1] x[c] x[c+1] x[c+2]
 //                                 \_______ squares, sum ______/  -> y[c]
@@ -57,6 +57,9 @@ constexpr int kRingSize = 5;
 constexpr int kBefore = kRingSize / 2;
 constexpr int kAfter = kRingSize - 1 - kBefore;
 
+// Columns of a thread, where addresses are multiples of so many elements. Not more in bf16, since the rings
+// are floats: with eight, backward would take 166 registers, and a multiprocessor could hold 8 warps.
+constexpr int kWidest = 4;
 constexpr int kAhead = 8;                            // forward: 8 packs of x under way
 constexpr int kAheadBackward = 4;                    // 4 of x and 4 of dy
 constexpr std::int64_t kEnoughThreads = 132 * 1024;  // half of what an H100 or H200 holds
@@ -79,57 +82,55 @@ __device__ __forceinline__ float scale_of(const Pack<float, kWidth> (&x)[kRingSi
 }
 
 // The contract of the two kernels below. Block: one-dimensional. blockIdx.x and threadIdx.x number the packs
-// of positions, blockIdx.y the segments. Arrays are [C, positions]. kWidth 4: positions is a multiple of 4,
-// addresses of
-// 16. constants.size is kRingSize; kThreeQuarters: constants.beta is 0.75.
+// of positions, blockIdx.y the segments. Arrays are [C, positions]; positions is a multiple of kWidth,
+// addresses of kWidth elements. constants.size is kRingSize; kThreeQuarters: constants.beta is 0.75.
 
-template <int kWidth, bool kThreeQuarters>
+template <class T, int kWidth, bool kThreeQuarters>
 __global__ void __launch_bounds__(kThreads)
-    lrn_forward_kernel(const float* x, float* y, LrnShape shape, LrnConstants constants, int segment) {
+    lrn_forward_kernel(const T* x, T* y, LrnShape shape, LrnConstants constants, int segment) {
   const std::int64_t packs = shape.positions / kWidth;
   const std::int64_t pack = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (pack >= packs) return;
   const Segment channels = segment_of(blockIdx.y, segment, shape);
-  const Column<kWidth> column{reinterpret_cast<const Pack<float, kWidth>*>(x) + pack, packs,
-                              channels.group_first, channels.group_last};
-  auto* y_column = reinterpret_cast<Pack<float, kWidth>*>(y) + pack;
+  const Column<T, kWidth> column{reinterpret_cast<const Pack<T, kWidth>*>(x) + pack, packs,
+                                 channels.group_first, channels.group_last};
+  auto* y_column = reinterpret_cast<Pack<T, kWidth>*>(y) + pack;
 
   // The ring one step before the first channel.
   Pack<float, kWidth> ring[kRingSize];
   SIMT_UNROLL
-  for (int i = 0; i < kRingSize; ++i) ring[i] = column[channels.first - 1 - kBefore + i];
+  for (int i = 0; i < kRingSize; ++i) ring[i] = to_floats(column[channels.first - 1 - kBefore + i]);
 
   for (int c = channels.first; c < channels.last; c += kAhead) {
-    Pack<float, kWidth> incoming[kAhead];
+    Pack<T, kWidth> incoming[kAhead];
     SIMT_UNROLL
     for (int j = 0; j < kAhead; ++j) incoming[j] = column[c + j + kAfter];
     SIMT_UNROLL
     for (int j = 0; j < kAhead; ++j) {
-      push(ring, incoming[j]);
+      push(ring, to_floats(incoming[j]));
       Pack<float, kWidth> result;
       SIMT_UNROLL
       for (int i = 0; i < kWidth; ++i) {
         const float scale = scale_of<kWidth>(ring, i, constants);
         result.at[i] = ring[kBefore].at[i] * powers<kThreeQuarters>(scale, constants.beta).minus_beta;
       }
-      if (c + j < channels.last) y_column[(c + j) * packs] = result;
+      if (c + j < channels.last) y_column[(c + j) * packs] = from_floats<T>(result);
     }
   }
 }
 
-template <int kWidth, bool kThreeQuarters>
+template <class T, int kWidth, bool kThreeQuarters>
 __global__ void __launch_bounds__(kThreads)
-    lrn_backward_kernel(const float* x, const float* dy, float* dx, LrnShape shape, LrnConstants constants,
-                        int segment) {
+    lrn_backward_kernel(const T* x, const T* dy, T* dx, LrnShape shape, LrnConstants constants, int segment) {
   const std::int64_t packs = shape.positions / kWidth;
   const std::int64_t pack = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (pack >= packs) return;
   const Segment channels = segment_of(blockIdx.y, segment, shape);
-  const Column<kWidth> x_column{reinterpret_cast<const Pack<float, kWidth>*>(x) + pack, packs,
-                                channels.group_first, channels.group_last};
-  const Column<kWidth> dy_column{reinterpret_cast<const Pack<float, kWidth>*>(dy) + pack, packs,
-                                 channels.group_first, channels.group_last};
-  auto* dx_column = reinterpret_cast<Pack<float, kWidth>*>(dx) + pack;
+  const Column<T, kWidth> x_column{reinterpret_cast<const Pack<T, kWidth>*>(x) + pack, packs,
+                                   channels.group_first, channels.group_last};
+  const Column<T, kWidth> dy_column{reinterpret_cast<const Pack<T, kWidth>*>(dy) + pack, packs,
+                                    channels.group_first, channels.group_last};
+  auto* dx_column = reinterpret_cast<Pack<T, kWidth>*>(dx) + pack;
   const float factor = 2.0f * constants.alpha * constants.beta;
 
   // At step j: x[j - kBefore .. j + kAfter], t[j - kRingSize + 1 .. j] and dy * scale^-beta of [j - kBefore
@@ -139,11 +140,11 @@ __global__ void __launch_bounds__(kThreads)
   Pack<float, kWidth> direct_ring[kBefore + 1] = {};
   const int start = channels.first - kAfter;  // the first channel whose window holds the first of the segment
   SIMT_UNROLL
-  for (int i = 0; i < kRingSize; ++i) x_ring[i] = x_column[start - 1 - kBefore + i];
+  for (int i = 0; i < kRingSize; ++i) x_ring[i] = to_floats(x_column[start - 1 - kBefore + i]);
 
   for (int c = start; c < channels.last + kBefore; c += kAheadBackward) {
-    Pack<float, kWidth> x_incoming[kAheadBackward];
-    Pack<float, kWidth> dy_incoming[kAheadBackward];
+    Pack<T, kWidth> x_incoming[kAheadBackward];
+    Pack<T, kWidth> dy_incoming[kAheadBackward];
     SIMT_UNROLL
     for (int j = 0; j < kAheadBackward; ++j) {
       x_incoming[j] = x_column[c + j + kAfter];
@@ -151,13 +152,14 @@ __global__ void __launch_bounds__(kThreads)
     }
     SIMT_UNROLL
     for (int j = 0; j < kAheadBackward; ++j) {
-      push(x_ring, x_incoming[j]);
+      push(x_ring, to_floats(x_incoming[j]));
+      const Pack<float, kWidth> gradient = to_floats(dy_incoming[j]);
       Pack<float, kWidth> t, direct, result;
       SIMT_UNROLL
       for (int i = 0; i < kWidth; ++i) {
         const Powers power = powers<kThreeQuarters>(scale_of<kWidth>(x_ring, i, constants), constants.beta);
-        direct.at[i] = dy_incoming[j].at[i] * power.minus_beta;
-        t.at[i] = dy_incoming[j].at[i] * x_ring[kBefore].at[i] * power.minus_beta_minus_1;
+        direct.at[i] = gradient.at[i] * power.minus_beta;
+        t.at[i] = gradient.at[i] * x_ring[kBefore].at[i] * power.minus_beta_minus_1;
       }
       push(t_ring, t);
       push(direct_ring, direct);
@@ -169,7 +171,9 @@ __global__ void __launch_bounds__(kThreads)
         result.at[i] = fmaf(-factor * x_ring[0].at[i], sum, direct_ring[0].at[i]);
       }
       const int channel = c + j - kBefore;  // the one whose sum is complete now
-      if (channel >= channels.first && channel < channels.last) dx_column[channel * packs] = result;
+      if (channel >= channels.first && channel < channels.last) {
+        dx_column[channel * packs] = from_floats<T>(result);
+      }
     }
   }
 }
@@ -194,7 +198,7 @@ dim3 grid_of(const std::string& name, const LrnConfig& config) {
 LrnConfig choose_lrn(const LrnShape& shape, const LrnConstants& constants, bool aligned) {
   LrnConfig config{};
   config.ring = constants.size == kRingSize;
-  config.width = config.ring && aligned && shape.positions % 4 == 0 ? 4 : 1;
+  config.width = config.ring && aligned && shape.positions % kWidest == 0 ? kWidest : 1;
   config.threads = kThreads;
   const std::int64_t packs = shape.positions / config.width;
   config.blocks = ceil_divide(packs, kThreads);
@@ -216,42 +220,54 @@ std::string to_string(const LrnConfig& config) {
          (config.ring ? ", window in registers" : ", any window");
 }
 
-void lrn_forward(const float* x, float* y, const LrnShape& shape, const LrnConstants& constants,
+template <class T>
+void lrn_forward(const T* x, T* y, const LrnShape& shape, const LrnConstants& constants,
                  simt::stream_t stream) {
   check_lrn("lrn_forward", shape, constants);
   const std::int64_t count = shape.C * shape.positions;
   require_apart(x, count, y, count, "lrn_forward: x and y");
 
-  const LrnConfig config = choose_lrn(shape, constants, is_aligned(x, 16) && is_aligned(y, 16));
+  const bool aligned = is_aligned(x, kWidest * sizeof(T)) && is_aligned(y, kWidest * sizeof(T));
+  const LrnConfig config = choose_lrn(shape, constants, aligned);
   const bool three_quarters = constants.beta == 0.75f;
-  auto* kernel = lrn_forward_any_size_kernel;
-  if (config.ring && config.width == 4) {
-    kernel = three_quarters ? lrn_forward_kernel<4, true> : lrn_forward_kernel<4, false>;
+  auto* kernel = lrn_forward_any_size_kernel<T>;
+  if (config.ring && config.width == kWidest) {
+    kernel = three_quarters ? lrn_forward_kernel<T, kWidest, true> : lrn_forward_kernel<T, kWidest, false>;
   } else if (config.ring) {
-    kernel = three_quarters ? lrn_forward_kernel<1, true> : lrn_forward_kernel<1, false>;
+    kernel = three_quarters ? lrn_forward_kernel<T, 1, true> : lrn_forward_kernel<T, 1, false>;
   }
   simt::launch(kernel, grid_of("lrn_forward", config), dim3(config.threads), 0, stream, x, y, shape,
                constants, config.segment);
 }
 
-void lrn_backward(const float* x, const float* dy, float* dx, const LrnShape& shape,
-                  const LrnConstants& constants, simt::stream_t stream) {
+template <class T>
+void lrn_backward(const T* x, const T* dy, T* dx, const LrnShape& shape, const LrnConstants& constants,
+                  simt::stream_t stream) {
   check_lrn("lrn_backward", shape, constants);
   const std::int64_t count = shape.C * shape.positions;
   require_apart(x, count, dx, count, "lrn_backward: x and dx");
   require_apart(dy, count, dx, count, "lrn_backward: dy and dx");
 
-  const bool aligned = is_aligned(x, 16) && is_aligned(dy, 16) && is_aligned(dx, 16);
+  const bool aligned = is_aligned(x, kWidest * sizeof(T)) && is_aligned(dy, kWidest * sizeof(T)) &&
+                       is_aligned(dx, kWidest * sizeof(T));
   const LrnConfig config = choose_lrn(shape, constants, aligned);
   const bool three_quarters = constants.beta == 0.75f;
-  auto* kernel = lrn_backward_any_size_kernel;
-  if (config.ring && config.width == 4) {
-    kernel = three_quarters ? lrn_backward_kernel<4, true> : lrn_backward_kernel<4, false>;
+  auto* kernel = lrn_backward_any_size_kernel<T>;
+  if (config.ring && config.width == kWidest) {
+    kernel = three_quarters ? lrn_backward_kernel<T, kWidest, true> : lrn_backward_kernel<T, kWidest, false>;
   } else if (config.ring) {
-    kernel = three_quarters ? lrn_backward_kernel<1, true> : lrn_backward_kernel<1, false>;
+    kernel = three_quarters ? lrn_backward_kernel<T, 1, true> : lrn_backward_kernel<T, 1, false>;
   }
   simt::launch(kernel, grid_of("lrn_backward", config), dim3(config.threads), 0, stream, x, dy, dx, shape,
                constants, config.segment);
 }
+
+template void lrn_forward(const float*, float*, const LrnShape&, const LrnConstants&, simt::stream_t);
+template void lrn_forward(const simt::bf16*, simt::bf16*, const LrnShape&, const LrnConstants&,
+                          simt::stream_t);
+template void lrn_backward(const float*, const float*, float*, const LrnShape&, const LrnConstants&,
+                           simt::stream_t);
+template void lrn_backward(const simt::bf16*, const simt::bf16*, simt::bf16*, const LrnShape&,
+                           const LrnConstants&, simt::stream_t);
 
 }  // namespace alexnet

@@ -1,4 +1,5 @@
-// Local response normalisation across channels, forward and backward, float32. The story is in lrn.cu.
+// Local response normalisation across channels, forward and backward, float32 and bfloat16.
+// The story is in lrn.cu.
 #pragma once
 
 #include <cstdint>
@@ -33,17 +34,19 @@ struct LrnConfig {
   std::int64_t blocks;
 };
 
-// `aligned`: every pointer is a multiple of 16 bytes.
+// `aligned`: every pointer is a multiple of 4 elements.
 LrnConfig choose_lrn(const LrnShape& shape, const LrnConstants& constants, bool aligned);
 std::string to_string(const LrnConfig& config);
 
 // y = x / scale^beta, scale = k + alpha * sum of x^2 over `size` channels from c - size / 2 on. x and y must
 // not overlap.
-void lrn_forward(const float* x, float* y, const LrnShape& shape, const LrnConstants& constants,
+template <class T>
+void lrn_forward(const T* x, T* y, const LrnShape& shape, const LrnConstants& constants,
                  simt::stream_t stream);
 
 // dx of the above from x and dy; the scale is computed again. dx must overlap neither.
-void lrn_backward(const float* x, const float* dy, float* dx, const LrnShape& shape,
-                  const LrnConstants& constants, simt::stream_t stream);
+template <class T>
+void lrn_backward(const T* x, const T* dy, T* dx, const LrnShape& shape, const LrnConstants& constants,
+                  simt::stream_t stream);
 
 }  // namespace alexnet

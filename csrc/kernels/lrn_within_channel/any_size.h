@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/common/element.h"
 #include "kernels/common/launch_tiles.h"
 #include "kernels/lrn/power.h"
 #include "kernels/lrn_within_channel/lrn_within_channel.h"
@@ -16,14 +17,18 @@ namespace {
 constexpr int kAnySizeThreads = 256;
 
 // One image of one map; pixels are N apart.
+template <class T>
 struct Map {
-  const float* first;
+  const T* first;
   int H, W, N;
 
-  __device__ __forceinline__ float at(int h, int w) const { return first[(std::int64_t{h} * W + w) * N]; }
+  __device__ __forceinline__ float at(int h, int w) const {
+    return to_float(first[(std::int64_t{h} * W + w) * N]);
+  }
 };
 
-__device__ __forceinline__ float scale_at(const Map& x, int h, int w, const LrnConstants& constants) {
+template <class T>
+__device__ __forceinline__ float scale_at(const Map<T>& x, int h, int w, const LrnConstants& constants) {
   const int before = constants.size / 2;
   float sum = 0.0f;
   for (int i = max(h - before, 0); i < min(h - before + constants.size, x.H); ++i) {
@@ -36,24 +41,26 @@ __device__ __forceinline__ float scale_at(const Map& x, int h, int w, const LrnC
 
 // Grid and block of both kernels: those of `tiles`, which cover the maps one image at a time.
 
-__global__ void lrn_within_any_size_forward_kernel(const float* x, float* y, MapShape shape,
-                                                   LrnConstants constants, MapTiles tiles) {
+template <class T>
+__global__ void lrn_within_any_size_forward_kernel(const T* x, T* y, MapShape shape, LrnConstants constants,
+                                                   MapTiles tiles) {
   MapPlace place;
   if (!locate(tiles, place)) return;
   const std::int64_t map = std::int64_t{place.c} * shape.H * shape.W * shape.N + place.pack;
-  const Map x_map{x + map, shape.H, shape.W, shape.N};
+  const Map<T> x_map{x + map, shape.H, shape.W, shape.N};
   const float scale = scale_at(x_map, place.row, place.col, constants);
   y[map + (std::int64_t{place.row} * shape.W + place.col) * shape.N] =
-      x_map.at(place.row, place.col) * powers_of_any_beta(scale, constants.beta).minus_beta;
+      from_float<T>(x_map.at(place.row, place.col) * powers_of_any_beta(scale, constants.beta).minus_beta);
 }
 
-__global__ void lrn_within_any_size_backward_kernel(const float* x, const float* dy, float* dx,
-                                                    MapShape shape, LrnConstants constants, MapTiles tiles) {
+template <class T>
+__global__ void lrn_within_any_size_backward_kernel(const T* x, const T* dy, T* dx, MapShape shape,
+                                                    LrnConstants constants, MapTiles tiles) {
   MapPlace place;
   if (!locate(tiles, place)) return;
   const std::int64_t map = std::int64_t{place.c} * shape.H * shape.W * shape.N + place.pack;
-  const Map x_map{x + map, shape.H, shape.W, shape.N};
-  const Map dy_map{dy + map, shape.H, shape.W, shape.N};
+  const Map<T> x_map{x + map, shape.H, shape.W, shape.N};
+  const Map<T> dy_map{dy + map, shape.H, shape.W, shape.N};
   const int before = constants.size / 2;
   const int after = constants.size - 1 - before;
   const float direct =
@@ -70,21 +77,23 @@ __global__ void lrn_within_any_size_backward_kernel(const float* x, const float*
   }
   const float factor = 2.0f * constants.alpha * constants.beta;
   dx[map + (std::int64_t{place.row} * shape.W + place.col) * shape.N] =
-      fmaf(-factor * x_map.at(place.row, place.col), sum, direct);
+      from_float<T>(fmaf(-factor * x_map.at(place.row, place.col), sum, direct));
 }
 
-inline void lrn_within_any_size_forward(const float* x, float* y, const MapShape& shape,
-                                        const LrnConstants& constants, simt::stream_t stream) {
+template <class T>
+void lrn_within_any_size_forward(const T* x, T* y, const MapShape& shape, const LrnConstants& constants,
+                                 simt::stream_t stream) {
   const MapTiles tiles = choose_map_tiles(shape.C, shape.H, shape.W, shape.N, kAnySizeThreads);
-  launch_tiles("lrn_within_channel_forward", lrn_within_any_size_forward_kernel, tiles, stream, x, y, shape,
-               constants);
-}
-
-inline void lrn_within_any_size_backward(const float* x, const float* dy, float* dx, const MapShape& shape,
-                                         const LrnConstants& constants, simt::stream_t stream) {
-  const MapTiles tiles = choose_map_tiles(shape.C, shape.H, shape.W, shape.N, kAnySizeThreads);
-  launch_tiles("lrn_within_channel_backward", lrn_within_any_size_backward_kernel, tiles, stream, x, dy, dx,
+  launch_tiles("lrn_within_channel_forward", lrn_within_any_size_forward_kernel<T>, tiles, stream, x, y,
                shape, constants);
+}
+
+template <class T>
+void lrn_within_any_size_backward(const T* x, const T* dy, T* dx, const MapShape& shape,
+                                  const LrnConstants& constants, simt::stream_t stream) {
+  const MapTiles tiles = choose_map_tiles(shape.C, shape.H, shape.W, shape.N, kAnySizeThreads);
+  launch_tiles("lrn_within_channel_backward", lrn_within_any_size_backward_kernel<T>, tiles, stream, x, dy,
+               dx, shape, constants);
 }
 
 }  // namespace

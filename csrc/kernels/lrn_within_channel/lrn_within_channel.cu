@@ -30,6 +30,7 @@
 #include <algorithm>
 
 #include "kernels/common/check.h"
+#include "kernels/common/element.h"
 #include "kernels/lrn/power.h"
 #include "kernels/lrn_within_channel/any_size.h"
 #include "simt/simt.h"
@@ -81,8 +82,8 @@ struct RowSum {
   float centre;   // the pixel itself
 };
 
-template <int kSize>
-__device__ __forceinline__ RowSum row_sum(const float* x, const Lane& lane, const MapShape& shape, int row) {
+template <int kSize, class T>
+__device__ __forceinline__ RowSum row_sum(const T* x, const Lane& lane, const MapShape& shape, int row) {
   constexpr int kBefore = kSize / 2;
   float value[kSize] = {};
   if (lane.inside && row < shape.H) {
@@ -90,7 +91,7 @@ __device__ __forceinline__ RowSum row_sum(const float* x, const Lane& lane, cons
     for (int i = 0; i < kSize; ++i) {
       const int col = lane.col - kBefore + i;
       if (col >= 0 && col < shape.W) {
-        value[i] = x[lane.at_row_0 + row * lane.row_step + std::int64_t{i - kBefore} * shape.N];
+        value[i] = to_float(x[lane.at_row_0 + row * lane.row_step + std::int64_t{i - kBefore} * shape.N]);
       }
     }
   }
@@ -107,9 +108,9 @@ __device__ __forceinline__ Powers powers_of(float s, float beta) {
 // The contract of both kernels: grid and block are choose_*'s. Arrays are [C, H, W, N]. constants.size is
 // kSize, odd.
 
-template <int kSize>
+template <class T, int kSize>
 __global__ void __launch_bounds__(kImages* kForwardColumns)
-    lrn_within_forward_kernel(const float* x, float* y, MapShape shape, LrnConstants constants, int columns,
+    lrn_within_forward_kernel(const T* x, T* y, MapShape shape, LrnConstants constants, int columns,
                               int column_tiles, int batch_pieces) {
   constexpr int kAfter = kSize - 1 - kSize / 2;
   const Lane lane = lane_of(shape, columns, column_tiles, batch_pieces, 0);
@@ -123,14 +124,14 @@ __global__ void __launch_bounds__(kImages* kForwardColumns)
     if (row < kAfter) continue;
     const float scale = fmaf(constants.alpha, sum_of(sums), constants.k);
     y[lane.at_row_0 + (row - kAfter) * lane.row_step] =
-        centres[0] * powers_of(scale, constants.beta).minus_beta;
+        from_float<T>(centres[0] * powers_of(scale, constants.beta).minus_beta);
   }
 }
 
-template <int kSize>
+template <class T, int kSize>
 __global__ void __launch_bounds__(kImages* kBackwardColumns)
-    lrn_within_backward_kernel(const float* x, const float* dy, float* dx, MapShape shape,
-                               LrnConstants constants, int columns, int column_tiles, int batch_pieces) {
+    lrn_within_backward_kernel(const T* x, const T* dy, T* dx, MapShape shape, LrnConstants constants,
+                               int columns, int column_tiles, int batch_pieces) {
   constexpr int kBefore = kSize / 2;
   constexpr int kAfter = kSize - 1 - kBefore;
   SIMT_SHARED(t_row, float[2][kBackwardColumns][kImages]);
@@ -152,7 +153,7 @@ __global__ void __launch_bounds__(kImages* kBackwardColumns)
     Powers power{};
     float gradient = 0.0f;
     if (lane.inside && middle >= 0 && middle < shape.H) {
-      gradient = dy[lane.at_row_0 + middle * lane.row_step];
+      gradient = to_float(dy[lane.at_row_0 + middle * lane.row_step]);
       power = powers_of(fmaf(constants.alpha, sum_of(sums), constants.k), constants.beta);
     }
     push(direct, gradient * power.minus_beta);
@@ -167,7 +168,8 @@ __global__ void __launch_bounds__(kImages* kBackwardColumns)
     push(t_sums, t_sum);
     const int complete = middle - kBefore;  // the row all of whose t are known now
     if (writes && lane.inside && complete >= 0) {
-      dx[lane.at_row_0 + complete * lane.row_step] = fmaf(-factor * centres[0], sum_of(t_sums), direct[0]);
+      dx[lane.at_row_0 + complete * lane.row_step] =
+          from_float<T>(fmaf(-factor * centres[0], sum_of(t_sums), direct[0]));
     }
   }
 }
@@ -216,34 +218,45 @@ std::string to_string(const LrnWithinConfig& config) {
   return std::to_string(config.blocks) + shape;
 }
 
-void lrn_within_channel_forward(const float* x, float* y, const MapShape& shape,
-                                const LrnConstants& constants, simt::stream_t stream) {
+template <class T>
+void lrn_within_channel_forward(const T* x, T* y, const MapShape& shape, const LrnConstants& constants,
+                                simt::stream_t stream) {
   const LrnWithinConfig config = choose_lrn_within_channel(shape, constants.size);
   check_maps("lrn_within_channel_forward", shape, constants, config);
   require_apart(x, count_of(shape), y, count_of(shape), "lrn_within_channel_forward: x and y");
   if (!config.walk) return lrn_within_any_size_forward(x, y, shape, constants, stream);
-  auto* kernel = lrn_within_forward_kernel<3>;
-  if (constants.size == 5) kernel = lrn_within_forward_kernel<5>;
-  if (constants.size == 7) kernel = lrn_within_forward_kernel<7>;
-  if (constants.size == 9) kernel = lrn_within_forward_kernel<9>;
+  auto* kernel = lrn_within_forward_kernel<T, 3>;
+  if (constants.size == 5) kernel = lrn_within_forward_kernel<T, 5>;
+  if (constants.size == 7) kernel = lrn_within_forward_kernel<T, 7>;
+  if (constants.size == 9) kernel = lrn_within_forward_kernel<T, 9>;
   simt::launch(kernel, dim3(static_cast<unsigned>(config.blocks)), dim3(config.threads_x, config.threads_y),
                0, stream, x, y, shape, constants, config.columns, config.column_tiles, config.batch_pieces);
 }
 
-void lrn_within_channel_backward(const float* x, const float* dy, float* dx, const MapShape& shape,
+template <class T>
+void lrn_within_channel_backward(const T* x, const T* dy, T* dx, const MapShape& shape,
                                  const LrnConstants& constants, simt::stream_t stream) {
   const LrnWithinConfig config = choose_lrn_within_channel_backward(shape, constants.size);
   check_maps("lrn_within_channel_backward", shape, constants, config);
   require_apart(x, count_of(shape), dx, count_of(shape), "lrn_within_channel_backward: x and dx");
   require_apart(dy, count_of(shape), dx, count_of(shape), "lrn_within_channel_backward: dy and dx");
   if (!config.walk) return lrn_within_any_size_backward(x, dy, dx, shape, constants, stream);
-  auto* kernel = lrn_within_backward_kernel<3>;
-  if (constants.size == 5) kernel = lrn_within_backward_kernel<5>;
-  if (constants.size == 7) kernel = lrn_within_backward_kernel<7>;
-  if (constants.size == 9) kernel = lrn_within_backward_kernel<9>;
+  auto* kernel = lrn_within_backward_kernel<T, 3>;
+  if (constants.size == 5) kernel = lrn_within_backward_kernel<T, 5>;
+  if (constants.size == 7) kernel = lrn_within_backward_kernel<T, 7>;
+  if (constants.size == 9) kernel = lrn_within_backward_kernel<T, 9>;
   simt::launch(kernel, dim3(static_cast<unsigned>(config.blocks)), dim3(config.threads_x, config.threads_y),
                0, stream, x, dy, dx, shape, constants, config.columns, config.column_tiles,
                config.batch_pieces);
 }
+
+template void lrn_within_channel_forward(const float*, float*, const MapShape&, const LrnConstants&,
+                                         simt::stream_t);
+template void lrn_within_channel_forward(const simt::bf16*, simt::bf16*, const MapShape&, const LrnConstants&,
+                                         simt::stream_t);
+template void lrn_within_channel_backward(const float*, const float*, float*, const MapShape&,
+                                          const LrnConstants&, simt::stream_t);
+template void lrn_within_channel_backward(const simt::bf16*, const simt::bf16*, simt::bf16*, const MapShape&,
+                                          const LrnConstants&, simt::stream_t);
 
 }  // namespace alexnet

@@ -1,4 +1,4 @@
-// Local response normalisation within each channel's map, forward and backward, float32.
+// Local response normalisation within each channel's map, forward and backward, float32 and bfloat16.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,13 @@ std::string to_string(const LrnWithinConfig& config);
 
 // y = x / scale^beta, scale = k + alpha * sum of x^2 over size x size pixels from (h - size / 2, w - size /
 // 2) on. x and y must not overlap.
-void lrn_within_channel_forward(const float* x, float* y, const MapShape& shape,
-                                const LrnConstants& constants, simt::stream_t stream);
+template <class T>
+void lrn_within_channel_forward(const T* x, T* y, const MapShape& shape, const LrnConstants& constants,
+                                simt::stream_t stream);
 
 // dx of the above from x and dy; the scale is computed again. dx must overlap neither.
-void lrn_within_channel_backward(const float* x, const float* dy, float* dx, const MapShape& shape,
+template <class T>
+void lrn_within_channel_backward(const T* x, const T* dy, T* dx, const MapShape& shape,
                                  const LrnConstants& constants, simt::stream_t stream);
 
 }  // namespace alexnet

@@ -16,8 +16,12 @@ struct Scale {
 
 }  // namespace
 
-void scale_forward(const float* x, float* y, std::int64_t count, float factor, simt::stream_t stream) {
+template <class T>
+void scale_forward(const T* x, T* y, std::int64_t count, float factor, simt::stream_t stream) {
   launch_unary("scale_forward", x, y, count, Scale{factor}, stream);
 }
+
+template void scale_forward(const float*, float*, std::int64_t, float, simt::stream_t);
+template void scale_forward(const simt::bf16*, simt::bf16*, std::int64_t, float, simt::stream_t);
 
 }  // namespace alexnet

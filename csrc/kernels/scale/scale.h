@@ -1,4 +1,4 @@
-// An array times a number, float32.
+// An array times a number, float32 or bfloat16.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 namespace alexnet {
 
 // y[i] = factor * x[i] for 0 <= i < count. y may be x; otherwise they must not overlap.
-void scale_forward(const float* x, float* y, std::int64_t count, float factor, simt::stream_t stream);
+template <class T>
+void scale_forward(const T* x, T* y, std::int64_t count, float factor, simt::stream_t stream);
 
 }  // namespace alexnet

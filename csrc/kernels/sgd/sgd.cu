@@ -17,6 +17,7 @@
 #include <algorithm>
 
 #include "kernels/common/check.h"
+#include "kernels/sgd/update.h"
 #include "simt/simt.h"
 
 namespace alexnet {
@@ -24,21 +25,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kMaxBlocks = 8 * 256;  // they fill the largest GPUs, see relu.cu
-
-enum StateWord { kStep = 0, kOk = 1, kLrScale = 2 };  // of ops.step_state
-
-// The rates as the kernel uses them.
-struct Factors {
-  float momentum;
-  float decay;  // weight_decay * lr
-  float lr;
-};
-
-// fmaf, so that both compilers round alike: three roundings of v, one of w.
-__device__ __forceinline__ void update(float& w, float& v, float dw, const Factors& factors) {
-  v = fmaf(-factors.lr, dw, fmaf(-factors.decay, w, factors.momentum * v));
-  w += v;
-}
 
 struct alignas(8) Bf16x4 {
   simt::bf16 x, y, z, w;
@@ -49,9 +35,8 @@ struct alignas(8) Bf16x4 {
 template <int kWidth>
 __global__ void sgd_momentum_kernel(float* w, float* v, const float* dw, simt::bf16* w_bf16,
                                     const std::uint32_t* state, std::int64_t count, SgdRates rates) {
-  if (state != nullptr && state[kOk] == 0) return;
-  const float lr = state != nullptr ? rates.lr * __uint_as_float(state[kLrScale]) : rates.lr;
-  const Factors factors{rates.momentum, rates.weight_decay * lr, lr};
+  if (!is_update_on(state)) return;
+  const SgdFactors factors = sgd_factors(rates, state);
 
   const std::int64_t first = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
@@ -61,10 +46,10 @@ __global__ void sgd_momentum_kernel(float* w, float* v, const float* dw, simt::b
     float4 w_pack = reinterpret_cast<const float4*>(w)[i];
     float4 v_pack = reinterpret_cast<const float4*>(v)[i];
     const float4 dw_pack = reinterpret_cast<const float4*>(dw)[i];
-    update(w_pack.x, v_pack.x, dw_pack.x, factors);
-    update(w_pack.y, v_pack.y, dw_pack.y, factors);
-    update(w_pack.z, v_pack.z, dw_pack.z, factors);
-    update(w_pack.w, v_pack.w, dw_pack.w, factors);
+    sgd_update(w_pack.x, v_pack.x, dw_pack.x, factors);
+    sgd_update(w_pack.y, v_pack.y, dw_pack.y, factors);
+    sgd_update(w_pack.z, v_pack.z, dw_pack.z, factors);
+    sgd_update(w_pack.w, v_pack.w, dw_pack.w, factors);
     reinterpret_cast<float4*>(v)[i] = v_pack;
     reinterpret_cast<float4*>(w)[i] = w_pack;
     if (w_bf16 != nullptr) {
@@ -75,7 +60,7 @@ __global__ void sgd_momentum_kernel(float* w, float* v, const float* dw, simt::b
   for (std::int64_t i = packs * kWidth + first; i < count; i += step) {
     float weight = w[i];
     float velocity = v[i];
-    update(weight, velocity, dw[i], factors);
+    sgd_update(weight, velocity, dw[i], factors);
     v[i] = velocity;
     w[i] = weight;
     if (w_bf16 != nullptr) w_bf16[i] = simt::to_bf16(weight);

@@ -25,6 +25,16 @@ struct SgdRates {
   float weight_decay;
 };
 
+// An update that a gradient's kernel does along with its own work: what sgd_momentum below would do with the
+// same arrays, to the bit. w null: none. w_bf16 and state may be null.
+struct SgdUpdate {
+  float* w = nullptr;
+  float* v = nullptr;
+  simt::bf16* w_bf16 = nullptr;
+  const std::uint32_t* state = nullptr;
+  SgdRates rates{};
+};
+
 // v = momentum * v - weight_decay * lr * w - lr * dw, then w += v and w_bf16 = w, for `count` elements each.
 // w_bf16 may be null. state is null or (step, ok, bits of lr_scale): lr_scale multiplies lr, and ok = 0
 // leaves everything as it is. w, v, dw and w_bf16 must not overlap.

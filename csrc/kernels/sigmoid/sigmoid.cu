@@ -24,12 +24,20 @@ struct SigmoidGradient {
 
 }  // namespace
 
-void sigmoid_forward(const float* x, float* y, std::int64_t count, simt::stream_t stream) {
+template <class T>
+void sigmoid_forward(const T* x, T* y, std::int64_t count, simt::stream_t stream) {
   launch_unary("sigmoid_forward", x, y, count, Sigmoid{}, stream);
 }
 
-void sigmoid_backward(const float* dy, const float* y, float* dx, std::int64_t count, simt::stream_t stream) {
+template <class T>
+void sigmoid_backward(const T* dy, const T* y, T* dx, std::int64_t count, simt::stream_t stream) {
   launch_binary("sigmoid_backward", dy, y, dx, count, SigmoidGradient{}, stream);
 }
+
+template void sigmoid_forward(const float*, float*, std::int64_t, simt::stream_t);
+template void sigmoid_forward(const simt::bf16*, simt::bf16*, std::int64_t, simt::stream_t);
+template void sigmoid_backward(const float*, const float*, float*, std::int64_t, simt::stream_t);
+template void sigmoid_backward(const simt::bf16*, const simt::bf16*, simt::bf16*, std::int64_t,
+                               simt::stream_t);
 
 }  // namespace alexnet

@@ -2,7 +2,7 @@
 // of images that are right and the gradient, in one kernel.
 //
 // Mapping. logits are [classes, images], the image fastest. A block takes 8 images (32 bytes of a row, the
-// smallest piece that memory delivers), and cuts the classes into stripes:
+// smallest piece that memory delivers, or 16 of bf16), and cuts the classes into stripes:
 //
 //                  images  0 1 2 3 4 5 6 7 | next block
 //     class 0              warp 0: lanes 0 to 7
@@ -23,11 +23,14 @@
 // What limits it: latency. 128 images of 1000 classes are 16 blocks of half a megabyte in all: some
 // microseconds, of which memory would need a quarter of one.
 //
+// Everything but reading logits and writing p and the gradient is float32.
+//
 // NaN: a NaN logit makes the image's loss and gradient NaN, and the image wrong.
 
 #include "kernels/softmax/softmax.h"
 
 #include "kernels/common/check.h"
+#include "kernels/common/element.h"
 #include "kernels/common/note.h"
 #include "kernels/common/reduce.h"
 #include "simt/simt.h"
@@ -67,8 +70,9 @@ __device__ __forceinline__ T over_stripes(T value, Operation operation, BlockScr
 
 // Block: one-dimensional, 8 threads for each stripe; grid: a block for 8 images. logits and p are [classes,
 // images].
+template <class T>
 __global__ void __launch_bounds__(kImages* kMostStripes)
-    softmax_forward_kernel(const float* logits, float* p, int classes, int images) {
+    softmax_forward_kernel(const T* logits, T* p, int classes, int images) {
   SIMT_SHARED(scratch, FloatScratch);
   const Place place = place_of_thread();
   const bool active = place.n < images;
@@ -76,17 +80,19 @@ __global__ void __launch_bounds__(kImages* kMostStripes)
 
   float largest = -INFINITY;
   for (int c = place.stripe; active && c < classes; c += place.stripes)
-    largest = Maximum{}(largest, logits[at(c)]);
+    largest = Maximum{}(largest, to_float(logits[at(c)]));
   largest = over_stripes(largest, Maximum{}, scratch);
   float sum = 0.0f;
-  for (int c = place.stripe; active && c < classes; c += place.stripes) sum += expf(logits[at(c)] - largest);
+  for (int c = place.stripe; active && c < classes; c += place.stripes)
+    sum += expf(to_float(logits[at(c)]) - largest);
   sum = over_stripes(sum, Sum{}, scratch);
   for (int c = place.stripe; active && c < classes; c += place.stripes)
-    p[at(c)] = expf(logits[at(c)] - largest) / sum;
+    p[at(c)] = from_float<T>(expf(to_float(logits[at(c)]) - largest) / sum);
 }
 
 // The number of images that have a label; every thread gets it.
-__device__ __forceinline__ int count_labels(const LossArguments& a) {
+template <class T, class D>
+__device__ __forceinline__ int count_labels(const LossArguments<T, D>& a) {
   int count = 0;
   for (int first = 0; first < a.images; first += static_cast<int>(blockDim.x)) {
     const int n = first + static_cast<int>(threadIdx.x);
@@ -101,17 +107,18 @@ struct ImageResult {
 };
 
 // Gradient, loss and rank of this thread's image. All threads of the block call. label < 0: padding.
-__device__ __forceinline__ ImageResult image_loss(const LossArguments& a, const Place& place, int label,
+template <class T, class D>
+__device__ __forceinline__ ImageResult image_loss(const LossArguments<T, D>& a, const Place& place, int label,
                                                   float count, FloatScratch& float_scratch,
                                                   IntScratch& int_scratch) {
   const bool labelled = label >= 0;
   const auto at = [&](int c) { return std::int64_t{c} * a.images + place.n; };
-  const float chosen = labelled ? a.logits[at(label)] : 0.0f;
+  const float chosen = labelled ? to_float(a.logits[at(label)]) : 0.0f;
 
   float largest = -INFINITY;
   int rank = 0;
   for (int c = place.stripe; labelled && c < a.classes; c += place.stripes) {
-    const float logit = a.logits[at(c)];
+    const float logit = to_float(a.logits[at(c)]);
     largest = Maximum{}(largest, logit);
     rank += logit > chosen || (logit == chosen && c < label);
   }
@@ -120,13 +127,15 @@ __device__ __forceinline__ ImageResult image_loss(const LossArguments& a, const 
 
   float sum = 0.0f;
   for (int c = place.stripe; labelled && c < a.classes; c += place.stripes)
-    sum += expf(a.logits[at(c)] - largest);
+    sum += expf(to_float(a.logits[at(c)]) - largest);
   sum = over_stripes(sum, Sum{}, float_scratch);
 
   for (int c = place.stripe; place.n < a.images && c < a.classes; c += place.stripes) {
     float gradient = 0.0f;
-    if (labelled) gradient = (expf(a.logits[at(c)] - largest) / sum - (c == label ? 1.0f : 0.0f)) / count;
-    a.dlogits[at(c)] = gradient;
+    if (labelled) {
+      gradient = (expf(to_float(a.logits[at(c)]) - largest) / sum - (c == label ? 1.0f : 0.0f)) / count;
+    }
+    a.dlogits[at(c)] = from_float<D>(gradient);
   }
   const bool countable = labelled && largest == largest;  // the largest is NaN if any is
   return {labelled ? logf(sum) - (chosen - largest) : 0.0f,
@@ -134,7 +143,8 @@ __device__ __forceinline__ ImageResult image_loss(const LossArguments& a, const 
 }
 
 // The last block: from the images' losses and ranks to the results. All its threads call.
-__device__ __forceinline__ void finish(const LossArguments& a, float count,
+template <class T, class D>
+__device__ __forceinline__ void finish(const LossArguments<T, D>& a, float count,
                                        BlockScratch<float>& float_scratch, BlockScratch<int>& int_scratch) {
   const int thread = static_cast<int>(threadIdx.x);
   const int threads = static_cast<int>(blockDim.x);
@@ -169,8 +179,9 @@ __device__ __forceinline__ void finish(const LossArguments& a, float count,
 }
 
 // Grid and block as above.
+template <class T, class D>
 __global__ void __launch_bounds__(kImages* kMostStripes)
-    softmax_cross_entropy_kernel(const __grid_constant__ LossArguments a) {
+    softmax_cross_entropy_kernel(const __grid_constant__ LossArguments<T, D> a) {
   SIMT_SHARED(float_scratch, FloatScratch);
   SIMT_SHARED(int_scratch, IntScratch);
   SIMT_SHARED(last_float_scratch, BlockScratch<float>);
@@ -215,18 +226,20 @@ std::string to_string(const SoftmaxConfig& config) {
          std::to_string(config.stripes) + " threads each";
 }
 
-void softmax_forward(const float* logits, float* p, int classes, int images, simt::stream_t stream) {
+template <class T>
+void softmax_forward(const T* logits, T* p, int classes, int images, simt::stream_t stream) {
   check_shape("softmax_forward", classes, images);
   const std::int64_t count = std::int64_t{classes} * images;
   require_apart(logits, count, p, count, "softmax_forward: logits and p");
   const SoftmaxConfig config = choose_softmax(classes, images);
-  simt::launch(softmax_forward_kernel, dim3(config.blocks), dim3(kImages * config.stripes), 0, stream, logits,
-               p, classes, images);
+  simt::launch(softmax_forward_kernel<T>, dim3(config.blocks), dim3(kImages * config.stripes), 0, stream,
+               logits, p, classes, images);
 }
 
 std::int64_t loss_scratch_words(int images) { return 1 + 2 * std::int64_t{images}; }
 
-void softmax_cross_entropy(const LossArguments& a, simt::stream_t stream) {
+template <class T, class D>
+void softmax_cross_entropy(const LossArguments<T, D>& a, simt::stream_t stream) {
   check_shape("softmax_cross_entropy", a.classes, a.images);
   require(a.topk_count >= 1 && a.topk_count <= kMostTopk,
           "softmax_cross_entropy: topk has " + std::to_string(a.topk_count) + " numbers, wanted 1 to " +
@@ -234,8 +247,14 @@ void softmax_cross_entropy(const LossArguments& a, simt::stream_t stream) {
   const std::int64_t count = std::int64_t{a.classes} * a.images;
   require_apart(a.logits, count, a.dlogits, count, "softmax_cross_entropy: logits and dlogits");
   const SoftmaxConfig config = choose_softmax(a.classes, a.images);
-  simt::launch(softmax_cross_entropy_kernel, dim3(config.blocks), dim3(kImages * config.stripes), 0, stream,
-               a);
+  simt::launch(softmax_cross_entropy_kernel<T, D>, dim3(config.blocks), dim3(kImages * config.stripes), 0,
+               stream, a);
 }
+
+template void softmax_forward(const float*, float*, int, int, simt::stream_t);
+template void softmax_forward(const simt::bf16*, simt::bf16*, int, int, simt::stream_t);
+template void softmax_cross_entropy(const LossArguments<float, float>&, simt::stream_t);
+template void softmax_cross_entropy(const LossArguments<simt::bf16, simt::bf16>&, simt::stream_t);
+template void softmax_cross_entropy(const LossArguments<float, simt::bf16>&, simt::stream_t);
 
 }  // namespace alexnet

@@ -20,12 +20,19 @@ struct TanhGradient {
 
 }  // namespace
 
-void tanh_forward(const float* x, float* y, std::int64_t count, simt::stream_t stream) {
+template <class T>
+void tanh_forward(const T* x, T* y, std::int64_t count, simt::stream_t stream) {
   launch_unary("tanh_forward", x, y, count, Tanh{}, stream);
 }
 
-void tanh_backward(const float* dy, const float* y, float* dx, std::int64_t count, simt::stream_t stream) {
+template <class T>
+void tanh_backward(const T* dy, const T* y, T* dx, std::int64_t count, simt::stream_t stream) {
   launch_binary("tanh_backward", dy, y, dx, count, TanhGradient{}, stream);
 }
+
+template void tanh_forward(const float*, float*, std::int64_t, simt::stream_t);
+template void tanh_forward(const simt::bf16*, simt::bf16*, std::int64_t, simt::stream_t);
+template void tanh_backward(const float*, const float*, float*, std::int64_t, simt::stream_t);
+template void tanh_backward(const simt::bf16*, const simt::bf16*, simt::bf16*, std::int64_t, simt::stream_t);
 
 }  // namespace alexnet

@@ -1,4 +1,4 @@
-// Hyperbolic tangent, forward and backward, float32.
+// Hyperbolic tangent, forward and backward, float32 and bfloat16.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,11 @@
 namespace alexnet {
 
 // y[i] = tanh(x[i]) for 0 <= i < count. y may be x; otherwise they must not overlap.
-void tanh_forward(const float* x, float* y, std::int64_t count, simt::stream_t stream);
+template <class T>
+void tanh_forward(const T* x, T* y, std::int64_t count, simt::stream_t stream);
 
 // dx[i] = dy[i] * (1 - y[i]^2), where y is what tanh_forward wrote. dx may be dy or y; otherwise no overlap.
-void tanh_backward(const float* dy, const float* y, float* dx, std::int64_t count, simt::stream_t stream);
+template <class T>
+void tanh_backward(const T* dy, const T* y, T* dx, std::int64_t count, simt::stream_t stream);
 
 }  // namespace alexnet

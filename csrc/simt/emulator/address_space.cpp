@@ -159,6 +159,8 @@ void AddressSpace::check_arguments(const Call& call, int device, Site launch) co
     // A struct may hold pointers too: every aligned word of it is looked at.
     for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= argument.bytes; at += sizeof(std::uintptr_t)) {
       std::uintptr_t word = 0;
+      std::memcpy(&word, argument.members + at, sizeof word);
+      if (word != ~std::uintptr_t{0}) continue;  // padding is in it, so no pointer
       std::memcpy(&word, static_cast<const unsigned char*>(argument.value) + at, sizeof word);
       const Region* region = lookup(word);
       std::string problem;

@@ -2,6 +2,7 @@
 // What it promises and what it cannot see is in README.md beside this file.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -65,6 +66,20 @@ T& dynamic_object(const char* name, SIMT_SITE) {
   return *static_cast<T*>(shared_dynamic(sizeof(T), alignof(T), name, site));
 }
 
+// For each byte of a T 0xff where it belongs to a member. In the padding may lie a part of an old pointer.
+template <class T>
+const unsigned char* member_bytes() {
+  alignas(T) static unsigned char bytes[sizeof(T)];
+  [[maybe_unused]] static const bool filled = [] {
+    std::memset(bytes, 0xff, sizeof(T));
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(reinterpret_cast<T*>(bytes));
+#endif
+    return true;
+  }();
+  return bytes;
+}
+
 template <class... Parameters>
 class CallOf final : public Call {
  public:
@@ -77,8 +92,9 @@ class CallOf final : public Call {
   std::vector<Argument> arguments() const override {
     return std::apply(
         [](const auto&... values) {
-          return std::vector<Argument>{
-              {&values, sizeof(values), std::is_pointer_v<std::remove_cvref_t<decltype(values)>>}...};
+          return std::vector<Argument>{{&values, sizeof(values),
+                                        std::is_pointer_v<std::remove_cvref_t<decltype(values)>>,
+                                        member_bytes<std::remove_cvref_t<decltype(values)>>()}...};
         },
         arguments_);
   }

@@ -40,6 +40,11 @@ void copy_bytes(void* to, const void* from, std::size_t bytes, const Operation& 
 
 }  // namespace
 
+void copy(void* to, const void* from, std::size_t bytes, stream_t stream, std::string what) {
+  submit(stream, std::move(what),
+         [=](const Operation& operation) { copy_bytes(to, from, bytes, operation); });
+}
+
 void* allocate(std::size_t bytes, Site site) {
   return AddressSpace::instance().allocate(bytes, current_device, "the buffer of " + where(site));
 }
@@ -64,9 +69,7 @@ void set_device(int device) {
 int device() { return emulator::current_device; }
 
 void copy(void* to, const void* from, std::size_t bytes, StreamHere stream) {
-  emulator::submit(
-      stream.stream, "the copy at " + emulator::where(stream.site),
-      [=](const emulator::Operation& operation) { emulator::copy_bytes(to, from, bytes, operation); });
+  emulator::copy(to, from, bytes, stream.stream, "the copy at " + emulator::where(stream.site));
 }
 
 }  // namespace simt

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ namespace emulator {
 
 void* allocate(std::size_t bytes, Site site);
 void release(void* memory);
+// simt::copy with a name for reports: "the copy to x".
+void copy(void* to, const void* from, std::size_t bytes, stream_t stream, std::string what);
 // Between a buffer and host memory, at once.
 void copy_in(void* to, const void* from, std::size_t bytes, Site site);
 void copy_out(void* to, const void* from, std::size_t bytes, Site site);

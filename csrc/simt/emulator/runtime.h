@@ -15,6 +15,7 @@ struct Argument {
   const void* value;
   std::size_t bytes;
   bool is_pointer;
+  const unsigned char* members;  // for each byte 0xff, or 0 where it is padding
 };
 
 // A kernel with its arguments. run() is one GPU thread.

@@ -1,0 +1,51 @@
+#include "kernels/gemm/tensor_cores.h"
+
+#include "kernels/common/check.h"
+#include "kernels/gemm/hopper/gemm_hopper.h"
+
+namespace alexnet {
+namespace {
+
+constexpr int kHopper = 90;
+
+using simt::bf16;
+
+constexpr const bf16* kAnywhere = nullptr;  // an address that is a multiple of everything
+
+bool takes(const GemmShape& shape) {
+  return simt::gpu().capability == kHopper && gemm_hopper_fits(shape, kAnywhere, kAnywhere, kAnywhere);
+}
+
+}  // namespace
+
+template <class Result>
+bool gemm_on_tensor_cores(const bf16* a, const bf16* b, Result* c, const GemmShape& shape,
+                          const GemmEpilogue& epilogue, float* workspace, simt::stream_t stream) {
+  if (simt::gpu().capability != kHopper || !gemm_hopper_fits(shape, a, b, c)) return false;
+  const GemmHopperConfig config = choose_gemm_hopper(shape);
+  if (config.splits > 1 && !(workspace != nullptr && is_aligned(workspace, 8))) return false;
+  gemm_hopper(a, b, c, shape, epilogue, config, workspace, stream);
+  return true;
+}
+
+std::size_t gemm_tensor_core_workspace_bytes(const GemmShape& shape) {
+  // A float32 result is taken in shapes where one in bfloat16 is not.
+  const float* anywhere = nullptr;
+  const bool taken = takes(shape) || (simt::gpu().capability == kHopper &&
+                                      gemm_hopper_fits(shape, kAnywhere, kAnywhere, anywhere));
+  return taken ? gemm_hopper_workspace_bytes(shape, choose_gemm_hopper(shape)) : 0;
+}
+
+std::string describe_gemm(const GemmShape& shape, std::size_t element_size, bool aligned) {
+  if (element_size == sizeof(bf16) && aligned && takes(shape)) {
+    return "tensor cores: " + to_string(choose_gemm_hopper(shape));
+  }
+  return to_string(choose_gemm(shape, element_size, aligned, aligned));
+}
+
+template bool gemm_on_tensor_cores(const bf16*, const bf16*, bf16*, const GemmShape&, const GemmEpilogue&,
+                                   float*, simt::stream_t);
+template bool gemm_on_tensor_cores(const bf16*, const bf16*, float*, const GemmShape&, const GemmEpilogue&,
+                                   float*, simt::stream_t);
+
+}  // namespace alexnet

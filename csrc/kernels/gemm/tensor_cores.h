@@ -1,0 +1,25 @@
+// Which products of bfloat16 go to the tensor cores of compute capability 9.0 (hopper/). All others, and
+// those of float32, stay with the general kernel in gemm.cu.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kernels/gemm/gemm.h"
+#include "simt/simt.h"
+
+namespace alexnet {
+
+// Launches the product and returns true; or returns false, for a call that the tensor cores do not take, and
+// has done nothing. Result is float or simt::bf16.
+template <class Result>
+bool gemm_on_tensor_cores(const simt::bf16* a, const simt::bf16* b, Result* c, const GemmShape& shape,
+                          const GemmEpilogue& epilogue, float* workspace, simt::stream_t stream);
+
+// What a product may want of a workspace there, whatever the addresses; 0 for what they do not take.
+std::size_t gemm_tensor_core_workspace_bytes(const GemmShape& shape);
+
+// The launch that a call gets, as text. `aligned`: all arrays are at multiples of 16 bytes.
+std::string describe_gemm(const GemmShape& shape, std::size_t element_size, bool aligned);
+
+}  // namespace alexnet

@@ -1,0 +1,108 @@
+"""What nvcc made of the kernels, read from the built extension `_cuda`: registers, stack and instructions."""
+
+import functools
+import importlib.metadata
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet_cuda import config
+
+WHEELS = {"cuobjdump": "nvidia-cuda-cuobjdump", "nvdisasm": "nvidia-cuda-nvdisasm"}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One kernel on one architecture. stack: bytes of a thread, most of which are spilled registers."""
+
+    kernel: str
+    architecture: str
+    registers: int
+    shared: int
+    stack: int
+
+
+def tool(name: str) -> Path | None:
+    """Of the CUDA toolkit, or of the wheel that brings it."""
+    if found := shutil.which(name):
+        return Path(found)
+    try:
+        files = importlib.metadata.files(WHEELS[name]) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((Path(file.locate()) for file in files if file.name == name), None)
+
+
+def why_not() -> str:
+    """Why the module cannot be looked at, or nothing."""
+    if config.load("_cuda")[0] is None:
+        return "_cuda was not built"
+    missing = [name for name in WHEELS if tool(name) is None]
+    if shutil.which("c++filt") is None:
+        missing.append("c++filt")
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def ask(*options: str, readable: bool = True) -> str:
+    """What cuobjdump says of the module."""
+    module, _ = config.load("_cuda")
+    program, disassembler = tool("cuobjdump"), tool("nvdisasm")
+    assert module is not None and program is not None and disassembler is not None
+    for file in (program, disassembler):
+        file.chmod(file.stat().st_mode | 0o100)  # pip does not always keep it
+    command = [str(program), *options, str(module.__file__)]
+    environment = {"PATH": f"{disassembler.parent}:/usr/bin:/bin"}
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    if not readable:
+        return text
+    return subprocess.run(["c++filt"], input=text, capture_output=True, text=True, check=True).stdout
+
+
+def short(name: str) -> str:
+    """A kernel's name with its template arguments, without namespaces and parameters."""
+    name = re.sub(r"alexnet::|\(anonymous namespace\)::|^void ", "", name)
+    depth = 0
+    for i in range(len(name) - 1, -1, -1):  # back to where the parameters begin
+        depth += {")": 1, "(": -1}.get(name[i], 0)
+        if depth == 0:
+            return name[:i] if name.endswith(")") else name
+    return name
+
+
+FUNCTION = re.compile(r"Function (?P<kernel>.+):\n +REG:(?P<registers>\d+) STACK:(?P<stack>\d+) SHARED:(?P<shared>\d+)")
+
+
+def parsed_usages(text: str) -> list[Usage]:
+    usages = []
+    for part in re.split(r"^arch = sm_", text, flags=re.MULTILINE)[1:]:
+        architecture = part.split()[0]
+        for match in FUNCTION.finditer(part):
+            numbers = {name: int(match[name]) for name in ("registers", "shared", "stack")}
+            if architecture.startswith("9") and numbers["shared"]:
+                numbers["shared"] -= 1024  # the system's own on Hopper
+            usages.append(Usage(short(match["kernel"]), architecture, **numbers))
+    return usages
+
+
+@functools.cache
+def usages() -> list[Usage]:
+    return parsed_usages(ask("-res-usage"))
+
+
+@functools.cache
+def hopper_code() -> dict[str, list[str]]:
+    """Instructions of each kernel in csrc/kernels/*/hopper."""
+    symbols = []
+    for part in ask("-res-usage", readable=False).split("identifier = ")[1:]:
+        if "/hopper/" in part.partition("\n")[0]:
+            symbols += re.findall(r"^ Function (\S+):$", part, re.MULTILINE)
+    if not symbols:
+        return {}
+    text = ask("-sass", "-arch", "sm_90a", "-fun", ",".join(symbols))
+    kernels = {}
+    for part in re.split(r"^\s*Function : ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = part.partition("\n")
+        kernels[short(name.strip())] = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(.*?)\s*;", body)
+    return kernels
