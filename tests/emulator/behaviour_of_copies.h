@@ -30,13 +30,15 @@ bool tensor_maps_that_the_driver_refuses() {
          holds(refusal_of([](auto& s) { s.rank = 6; }), "rank 6") &&
          holds(refusal_of([](auto& s) { s.size[1] = 0; }), "size 0 of dimension 1") &&
          holds(refusal_of([](auto& s) { s.size[0] = (1ull << 32) + 1; }), "size 4294967297 of dimension 0") &&
-         holds(refusal_of([](auto& s) { s.stride[0] = 72; }), "stride 72 of dimension 1, wanted a multiple") &&
+         holds(refusal_of([](auto& s) { s.stride[0] = 72; }),
+               "stride 72 of dimension 1, wanted a multiple") &&
          holds(refusal_of([](auto& s) { s.stride[0] = 1ull << 40; }), "stride 1099511627776") &&
          holds(refusal_of([](auto& s) { s.box[1] = 257; }), "box 257 of dimension 1, wanted 1 to 256") &&
          holds(refusal_of([](auto& s) { s.box[0] = 2; }), "a row of the box is 8 bytes") &&
          holds(refusal_of([](auto& s) { s.step[1] = 9; }), "step 9 of dimension 1, wanted 1 to 8") &&
          holds(refusal_of([](auto& s) { s.step[0] = 2; }), "step 2 of dimension 0, wanted 1") &&
-         holds(refusal_of([](auto& s) { s.swizzle = Swizzle::bytes_128; }), "wanted the 128 of its swizzle") &&
+         holds(refusal_of([](auto& s) { s.swizzle = Swizzle::bytes_128; }),
+               "wanted the 128 of its swizzle") &&
          holds(refusal_of([](auto& s) { s.rank = 0; }), "behaviour_of_copies.h:");
 }
 
