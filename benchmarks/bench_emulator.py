@@ -1,5 +1,5 @@
-"""What running a kernel on the emulator costs, in its three builds: a tiled float32 matrix product, and what a
-thread, a barrier and a warp shuffle take.
+"""What running a kernel on the emulator costs, in its three builds: a tiled float32 matrix product, a warp-specialised
+one of bfloat16 on the matrix units, and what a thread, a barrier and a warp shuffle take.
 
     python benchmarks/bench_emulator.py [--rounds 5] [--json benchmarks/results/emulator-<machine>.json]
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "../tests/emulator/pipelined_gemm.h"
 #include "simt/host.h"
 
 namespace {
@@ -79,6 +80,25 @@ bool gemm_right(const std::vector<float>& a, const std::vector<float>& b, const 
   return true;
 }
 
+// A product on the matrix units, of bfloat16, by the warp-specialised kernel of the tests. Negative: wrong.
+double pipelined_gemm_gflops(int size) {
+  const auto a = pipelined_gemm::numbers(size * size, 1), b = pipelined_gemm::numbers(size * size, 2);
+  const simt::DeviceBuffer<simt::bf16> device_a(a), device_b(b);
+  simt::DeviceBuffer<float> device_d(a.size());
+  const double time = seconds([&] {
+    pipelined_gemm::launch<pipelined_gemm::Bug::none>(device_a.data(), device_b.data(), device_d.data(), size,
+                                                      size, size);
+  });
+  const auto d = device_d.to_host();
+  for (int i = 0; i < size; i += 7) {
+    const int j = i * 31 % size;
+    float sum = 0;
+    for (int k = 0; k < size; ++k) sum += simt::to_float(a[k * size + i]) * simt::to_float(b[k * size + j]);
+    if (sum != d[i * size + j]) return -1;
+  }
+  return 2.0 * size * size * size / time / 1e9;
+}
+
 }  // namespace
 
 // emulator SIZE COUNT: a product of SIZE x SIZE matrices; COUNT barriers and shuffles.
@@ -96,6 +116,10 @@ int main(int arguments, char** argument) {
       [&] { simt::launch(gemm, dim3(tiles, tiles), kThreads, 0, 0, a.data(), b.data(), c.data(), size); });
   if (!gemm_right(values, values, c.to_host(), size)) return 1;  // integers: the sums are exact
   std::printf("gemm_gflops %g\n", 2.0 * size * size * size / gemm_time / 1e9);
+
+  const double on_matrix_units = pipelined_gemm_gflops(size);
+  if (on_matrix_units < 0) return 1;
+  std::printf("pipelined_gemm_gflops %g\n", on_matrix_units);
 
   const double barrier_time = seconds([&] { simt::launch(barriers, 1, kThreads, 0, 0, count); });
   std::printf("barrier_ns_per_thread %g\n", barrier_time * 1e9 / count / kThreads);

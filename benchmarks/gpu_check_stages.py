@@ -183,11 +183,13 @@ def build(check: Check) -> Outcome:
     return Outcome(True, f"for {architecture} in {done.seconds:.0f} s", {"info": info.output.splitlines()})
 
 
-def primitives(check: Check) -> Outcome:
+def primitives(check: Check, name: str, architecture: str) -> Outcome:
     """The emulator's primitives against the GPU's: the very source that passes on the emulator."""
-    source, program = ROOT / "tests" / "emulator" / "primitives.cu", WORK / "primitives"
+    if architecture != "-arch=native" and check.gpu["compute_cap"] != "9.0":
+        return Outcome(True, f"for compute capability 9.0 alone, not {check.gpu['compute_cap']}")
+    source, program = ROOT / "tests" / "emulator" / f"{name}.cu", WORK / name
     WORK.mkdir(parents=True, exist_ok=True)
-    options: list[str | Path] = ["-std=c++20", "-arch=native", f"-I{ROOT / 'csrc'}", source, "-o", program]
+    options: list[str | Path] = ["-std=c++20", architecture, f"-I{ROOT / 'csrc'}", source, "-o", program]
     compiled = check.command([tool_path("nvcc"), *options])
     if compiled.status != 0:
         return Outcome(False, f"nvcc: {compiled.problem()}")
@@ -305,7 +307,12 @@ class Stage:
 STAGES = (
     Stage("environment", environment, 20, needs_gpu=False),
     Stage("build", build, 240),
-    Stage("primitives", primitives, 60),
+    Stage(
+        "Hopper primitives",
+        partial(primitives, name="hopper_primitives", architecture="-gencode=arch=compute_90a,code=sm_90a"),
+        90,
+    ),
+    Stage("primitives", partial(primitives, name="primitives", architecture="-arch=native"), 60),
     Stage("probes", probes, 60),
     Stage("tests", tests, 150),
     Stage("sanitizers", sanitizers, 120),

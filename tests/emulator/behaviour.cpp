@@ -7,6 +7,7 @@
 #include <numeric>
 #include <thread>
 
+#include "behaviour_of_copies.h"
 #include "behaviour_of_memory.h"
 #include "simt/emulator/settings.h"
 #include "simt/host.h"
@@ -193,6 +194,8 @@ const std::vector<Test> kTests = {
     {"only_what_is_needed_runs", only_what_is_needed_runs},
     {"an_error_in_a_stream_shows_when_synchronising", an_error_in_a_stream_shows_when_synchronising},
     {"a_stream_must_exist", a_stream_must_exist},
+    {"tensor_maps_that_the_driver_refuses", tensor_maps_that_the_driver_refuses},
+    {"copies_run_when_the_schedule_says", copies_run_when_the_schedule_says},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@ A program is built once for each state of its sources, the emulator and the comp
 hash, under build/emulator_tests, and old folders are removed.
 """
 
+import functools
 import hashlib
 import os
 import shlex
@@ -61,6 +62,7 @@ def simt_files() -> list[Path]:
     return [path for path in (CSRC / "simt").rglob("*") if path.suffix in {".h", ".cpp"}]
 
 
+@functools.cache
 def compiler_version(compiler: str = CXX) -> str:
     return subprocess.run([*shlex.split(compiler), "--version"], check=True, capture_output=True, text=True).stdout
 
@@ -71,6 +73,7 @@ def run_compiler(arguments: list[str]) -> None:
         raise BuildError(f"{CXX} {shlex.join(arguments)}\n{done.stderr}")
 
 
+@functools.cache
 def emulator_object(build: str, extra: tuple[str, ...] = ()) -> Path:
     """All of the emulator in one object: one compiler run reads the headers once."""
     flags = [*COMMON, *BUILDS[build]["emulator"], *extra]
@@ -87,6 +90,7 @@ def emulator_object(build: str, extra: tuple[str, ...] = ()) -> Path:
     return target
 
 
+@functools.cache
 def program(
     source: str | Path, build: str, emulator_flags: tuple[str, ...] = (), program_flags: tuple[str, ...] = ()
 ) -> Path:

@@ -1,7 +1,7 @@
 """Planted bugs: each must be found where the emulator promises it, and the same kernel without it must pass.
 
-A bug's lines end in a comment `// <- name`; a report must name the file and these lines. Where several bugs share lines,
-these have names of their own.
+A bug's lines end in a comment `// <- name`; a report must name the file and these lines. Where several bugs share
+lines, these have names of their own.
 """
 
 import os

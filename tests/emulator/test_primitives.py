@@ -55,7 +55,15 @@ def test_primitives_compile_for_gpus(name, architectures, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(NVCC is None, reason="no nvcc")
-def test_primitives_on_a_gpu(tmp_path):
-    arguments = [NVCC, "-std=c++20", "-arch=native", f"-I{building.CSRC}", building.HERE / SOURCE]
+@pytest.mark.parametrize("source", [SOURCE, HOPPER_SOURCE])
+def test_primitives_on_a_gpu(source, tmp_path):
+    code = "-arch=native"
+    if source == HOPPER_SOURCE:
+        query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+        capability = subprocess.run(query, check=True, capture_output=True, text=True).stdout.split()[0]
+        if capability != "9.0":
+            pytest.skip(f"for compute capability 9.0 alone, not {capability}")
+        code = "-gencode=arch=compute_90a,code=sm_90a"
+    arguments = [NVCC, "-std=c++20", code, f"-I{building.CSRC}", building.HERE / source]
     subprocess.run([*arguments, "-o", tmp_path / "primitives"], check=True)
-    run(tmp_path / "primitives")
+    run(tmp_path / "primitives", source)
