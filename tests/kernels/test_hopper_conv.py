@@ -177,6 +177,30 @@ def test_every_tile(way, case):
     assert_right(way, case, "integers")
 
 
+def rows_of_taps(way, *kernels):
+    """The kernels whose steps are a row of five taps: other paddings, more groups, images of two blocks or parts."""
+    for rows, columns, depth in kernels:
+        for x, w, pad in (
+            ((24, 4, 6, 128), (24, 5, 5, 24), 2),
+            ((40, 3, 9, 72), (40, 5, 5, 40), 4),
+            ((40, 3, 7, 192), (40, 1, 5, 40), 0),
+            ((2 * (rows - 40), 3, 5, 136), (rows - 40, 3, 5, 2 * (rows + 8)), 1),
+        ):
+            case = Conv(x, w, pad=pad, groups=x[0] // w[0], tile=(rows, columns, depth, 4))
+            yield pytest.param(way, case, id=f"{way.name} {case}")
+
+
+ROWS_OF_TAPS = (
+    *rows_of_taps(Forward, (128, 256, 16)),
+    *rows_of_taps(Backward, (128, 256, 16), (64, 512, 16)),
+)
+
+
+@pytest.mark.parametrize("way, case", ROWS_OF_TAPS)
+def test_steps_of_a_row_of_taps(way, case):
+    assert_right(way, case, "integers")
+
+
 SIZES = (8, 64, 72, 128, 136, 200, 256, 264)
 EDGES = (
     *(Conv((size, 2, 3, 64), (size, 2, 2, 16), pad=1) for size in SIZES),
@@ -251,6 +275,7 @@ def test_the_bound_sees_a_lost_product(way):
 REPEATED = (
     Conv((72, 5, 6, 128), (72, 3, 3, 136), pad=1, tile=(128, 256, 64, 2)),
     Conv((200, 4, 5, 64), (200, 3, 3, 200), pad=1, tile=(192, 256, 64, 4)),  # staging for half of the columns
+    Conv((72, 3, 9, 64), (72, 5, 5, 136), pad=2, tile=(128, 256, 16, 4)),
 )
 
 
@@ -276,6 +301,31 @@ def test_nan_reaches_the_results_that_see_it_and_no_other():
         got, want = way.run(case, o), way.expected(case, o)
         np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
         assert np.isnan(want).any() and np.isfinite(want).any()
+
+
+# What AlexNet's layers get: two towers with 128 images and 1024, and conv2 in one tower.
+CHOICES = (
+    ("fprop", "conv2", 128, "756 tiles of 128x256, 4 positions of 64 images, steps of 16 for 5 taps"),
+    ("fprop", "conv3", 128, "182 tiles of 192x256, 2 positions of 128 images, steps of 64"),
+    ("fprop", "conv4", 128, "182 tiles of 192x256, 2 positions of 128 images, steps of 64"),
+    ("fprop", "conv5", 128, "182 tiles of 128x256, 2 positions of 128 images, steps of 64"),
+    ("fprop", "conv5", 1024, "1352 tiles of 128x256, 1 positions of 256 images, steps of 64"),
+    ("fprop", "conv2 of one tower", 128, "756 tiles of 128x256, 4 positions of 64 images, steps of 16 for 5 taps"),
+    ("dgrad", "conv2", 128, "378 tiles of 64x512, 4 positions of 128 images, steps of 16 for 5 taps"),
+    ("dgrad", "conv3", 128, "182 tiles of 128x256, 2 positions of 128 images, steps of 64"),
+    ("dgrad", "conv4", 128, "182 tiles of 192x256, 2 positions of 128 images, steps of 64"),
+    ("dgrad", "conv5", 128, "182 tiles of 192x256, 2 positions of 128 images, steps of 64"),
+    ("dgrad", "conv5", 1024, "1352 tiles of 192x256, 1 positions of 256 images, steps of 64"),
+    ("dgrad", "conv2 of one tower", 128, "378 tiles of 128x256, 4 positions of 64 images, steps of 16 for 5 taps"),
+)
+
+
+@pytest.mark.parametrize("way, layer, images, text", CHOICES)
+def test_choices_for_alexnet(way, layer, images, text):
+    case = next(case for case in LAYERS if case.name == layer + " ")
+    size = 27 if "conv2" in layer else 13
+    whole = replace(case, x=(case.x[0], size, size, images))
+    assert getattr(emulated, f"choose_conv_{way}_hopper")(*whole.shapes, MULTIPROCESSORS) == text
 
 
 def fits(way, case, *addresses):
@@ -304,5 +354,7 @@ def test_calls_that_the_copy_engine_cannot_take_are_refused():
         Backward.run(strided, Operands.of(strided, "integers"))
     with pytest.raises(ValueError, match="no kernel for tiles of 96x256"):
         Forward.run(replace(good, tile=(96, 256, 64, 1)), Operands.of(good, "integers"))
-    with pytest.raises(ValueError, match="cannot have 3 positions"):
+    with pytest.raises(ValueError, match="not with 3 positions"):
         Forward.run(replace(good, tile=(64, 256, 64, 3)), Operands.of(good, "integers"))
+    with pytest.raises(ValueError, match="cannot take this shape"):
+        Forward.run(replace(good, tile=(128, 256, 16, 4)), Operands.of(good, "integers"))

@@ -24,8 +24,14 @@
 //     consumer     [stores of the last tile have read staging] ask for mask | multiply ... | mask there?
 //                  | zero, staging, store | ...
 //
-// With 192 channels there is room for half of the mask, and the other half is waited for between the rounds.
-// Sizes, and what limits it: as forward.
+// Where staging holds half of the blocks, so does the mask, and its other half is waited for between the
+// rounds.
+//
+// Tiles, stages and staging in KB, as forward; 64 x 512 is for conv2's 48 channels, which 64 x 256 in steps
+// of one tap would leave waiting for dy (80 KB for 1024 cycles, here 34):
+//
+//     192 x 256   3 x 56 + 48       64 x 256   4 x 40 + 32      128 x 256   4 x 36 + 64   rows of 5 taps
+//     128 x 256   3 x 48 + 64      128 x 128   6 x 32 + 32       64 x 512   4 x 42 + 32   rows of 5 taps
 
 #include "kernels/common/check.h"
 #include "kernels/conv/hopper/conv_plan.h"
@@ -33,12 +39,12 @@
 namespace alexnet {
 namespace {
 
-// As in conv_fprop.cu; four instances. Steps are 64 filters: the copy engine's swizzled rows.
+// As in conv_fprop.cu; six instances. The last two: row consumers, image consumers, taps, stages, blocks of
+// staging.
 constexpr ConvKernel kKernels[] = {
-    conv_kernel<ConvProblem<true, 3, 256, 64, 3, 2>>(),
-    conv_kernel<ConvProblem<true, 2, 256, 64, 3, 4>>(),
-    conv_kernel<ConvProblem<true, 1, 256, 64, 4, 4>>(),
-    conv_kernel<ConvProblem<true, 2, 128, 64, 6, 2>>(),
+    conv_kernel<ConvProblem<true, 3, 256, 64, 3, 2>>(), conv_kernel<ConvProblem<true, 2, 256, 64, 3, 4>>(),
+    conv_kernel<ConvProblem<true, 1, 256, 64, 4, 4>>(), conv_kernel<ConvProblem<true, 2, 128, 64, 6, 2>>(),
+    conv_kernel<ConvRowProblem<true, 2, 1, 5, 4, 4>>(), conv_kernel<ConvRowProblem<true, 1, 2, 5, 4, 2>>(),
 };
 
 }  // namespace

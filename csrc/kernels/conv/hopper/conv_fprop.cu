@@ -18,7 +18,8 @@
 //
 // A step is one tap and 64 (48) channels. Taps that read padding at every position of the tile are left out,
 // which saves 4 to 10 % of AlexNet's products; where positions differ, the zeros of the copy engine keep the
-// sums right. A consumer warpgroup owns 64 filters and all columns: 128 sums a thread.
+// sums right. A consumer warpgroup owns 64 filters and all columns: 128 sums a thread. For filters of 5
+// columns there are steps of a whole row of taps, see conv_row_problem.h.
 //
 //                     x: depth channels x 256 columns         a step's bytes, 128 x 256 x 64:
 //                    +-------------------------------+          x  [4 blocks][64 channels][64 images]   32 KB
@@ -35,6 +36,7 @@
 //     192 x 256    3 x 56  168    3 consumers x 2 blocks    48     192 or 384 filters; fewest bytes a product
 //     128 x 256    3 x 48  144    2 x 4                     64     128 or 256 filters
 //     128 x 256    4 x 36  144    2 x 4                     64     the same in steps of 48: conv2's 48 or 96
+//     128 x 256    4 x 36  144    2 x 4                     64     rows of 5 taps x 16 channels: conv2
 //      64 x 256    4 x 40  160    1 x 4                     32     up to 64 filters
 //     128 x 128    6 x 32  192    2 x 2                     32     few positions and images
 //
@@ -51,8 +53,10 @@
 // Groups (two towers) are a number of the tile. Each has tensor maps of its own, whose edges clip at the
 // group's: channels past it are zeros, and filters past it are not written.
 //
-// What limits it: bytes from the L2 cache for 128 rows (48 KB for 1024 cycles of the tensor cores, while
-// about 35 KB arrive), the tensor cores for 192.
+// What limits it. A step of 128 x 256 x 64 is 48 KB for 1024 cycles of the tensor cores, in which some 35 KB
+// arrive from the L2 cache: bytes. With 192 rows or a row of taps in each step (37 and 29 KB for 1024
+// cycles), the tensor cores. Those are estimates that choose_conv_fprop_hopper goes by; its text says what it
+// took.
 
 #include "kernels/common/check.h"
 #include "kernels/conv/hopper/conv_plan.h"
@@ -60,11 +64,11 @@
 namespace alexnet {
 namespace {
 
-// kBackward, consumers (of 64 rows), columns, depth, stages, blocks of staging; five instances.
+// kBackward, consumers (of 64 rows), columns, depth, stages, blocks of staging; six instances.
 constexpr ConvKernel kKernels[] = {
     conv_kernel<ConvProblem<false, 3, 256, 64, 3, 2>>(), conv_kernel<ConvProblem<false, 2, 256, 64, 3, 4>>(),
     conv_kernel<ConvProblem<false, 2, 256, 48, 4, 4>>(), conv_kernel<ConvProblem<false, 1, 256, 64, 4, 4>>(),
-    conv_kernel<ConvProblem<false, 2, 128, 64, 6, 2>>(),
+    conv_kernel<ConvProblem<false, 2, 128, 64, 6, 2>>(), conv_kernel<ConvRowProblem<false, 2, 1, 5, 4, 4>>(),
 };
 
 }  // namespace

@@ -2,9 +2,10 @@
 // bfloat16, sums and bias in float32. Arrays are those of conv.h. Host files can include this: it knows
 // nothing of the GPU.
 //
-//   conv_fprop.cu    y from x and w, with bias and ReLU      conv_problem.h   the kernel both are
-//   conv_dgrad.cu    dx from dy and w, stride 1              conv_cut.h       tiles and their order
-//                                                            conv_plan.cu     which tiles, tensor maps
+//   conv_fprop.cu    y from x and w, with bias and ReLU     conv_problem.h       steps of one tap
+//   conv_dgrad.cu    dx from dy and w, stride 1             conv_row_problem.h   steps of a row of taps
+//   conv_plan.cu     which tiles, and tensor maps           conv_tiles.h         what both have in common
+//                                                           conv_cut.h           tiles and their order
 #pragma once
 
 #include <string>
@@ -15,9 +16,10 @@
 namespace alexnet {
 
 // How a launch is cut. A tile is `rows` filters (channels in dgrad) x `columns`: `positions` neighbours of a
-// row of the result, each with columns / positions images. A step sums `depth` channels (filters) of one tap.
+// row of the result, each with columns / positions images. A step sums `depth` channels (filters) of `taps`
+// taps, one or a row of the filter.
 struct ConvHopperConfig {
-  int rows, columns, depth, positions;
+  int rows, columns, depth, positions, taps;
   int tiles;
 };
 std::string to_string(const ConvHopperConfig& config);

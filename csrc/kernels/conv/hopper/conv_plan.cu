@@ -15,6 +15,8 @@ namespace {
 constexpr double kProducts = 2048 * 0.93;
 // Bytes from the L2 cache: 8 TB/s for 132 multiprocessors at 1.755 GHz, which other kernels have reached.
 constexpr double kBytes = 34.5;
+// Neither reaches its limit beside the other: the part of the shorter time that shows (a guess).
+constexpr double kBoth = 0.1;
 // A tile's cycles that hide behind nothing: the results' way to memory, and the end of the last wgmma.
 constexpr double kTileCycles = 1500;
 
@@ -23,6 +25,8 @@ constexpr double kTileCycles = 1500;
 constexpr int kTmaBytes = 16;
 constexpr int kTmaElements = kTmaBytes / sizeof(simt::bf16);
 constexpr int kMostStep = 8;
+
+constexpr int kMostPositions = 4;
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -40,16 +44,9 @@ TapRange inside(const WindowAxis& axis, int positions) {
   return {begin, end};
 }
 
-std::int64_t taps_of_all_places(const ConvCut& cut) {
-  std::int64_t down = 0, across = 0;
-  for (int row = 0; row < cut.places.rows; ++row) down += cut.rows_of({row, 0}).count();
-  for (int column = 0; column < cut.places.columns; ++column) across += cut.columns_of({0, column}).count();
-  return down * across;
-}
-
 simt::TensorMap map_of(const void* base, int rank, const std::uint64_t (&size)[5],
                        const std::uint64_t (&stride)[4], const std::uint32_t (&box)[5],
-                       std::uint32_t column_step = 1) {
+                       std::uint32_t column_step = 1, simt::Swizzle swizzle = simt::Swizzle::bytes_128) {
   simt::TensorMapSpec spec{};
   spec.base = base;
   spec.type = simt::ElementType::bfloat16;
@@ -59,42 +56,54 @@ simt::TensorMap map_of(const void* base, int rank, const std::uint64_t (&size)[5
   std::copy(box, box + 5, spec.box);
   std::fill(spec.step, spec.step + 5, 1);
   spec.step[2] = column_step;
+  spec.swizzle = swizzle;
   return simt::make_tensor_map(spec);
 }
 
-// Boxes of 64 images x `channels` of an array [channels, rows, columns, N].
-simt::TensorMap map_of_images(const simt::bf16* base, int channels, int rows, int columns, int images,
-                              int box_channels, int box_columns, std::uint32_t column_step) {
-  const std::uint64_t pixel = std::uint64_t{sizeof(simt::bf16)} * images;
-  const std::uint64_t size[5] = {std::uint64_t(images), std::uint64_t(channels), std::uint64_t(columns),
-                                 std::uint64_t(rows), 0};
-  const std::uint64_t stride[4] = {pixel * columns * rows, pixel, pixel * columns, 0};
-  const std::uint32_t box[5] = {64, std::uint32_t(box_channels), std::uint32_t(box_columns), 1, 0};
-  return map_of(base, 4, size, stride, box, column_step);
+// An array [channels, rows, columns, images] of one group, and boxes of 64 images of it.
+struct Images {
+  const simt::bf16* base;
+  int channels, rows, columns, images;
+
+  std::uint64_t pixel() const { return std::uint64_t{sizeof(simt::bf16)} * images; }
+};
+struct ImageBox {
+  int channels, columns, column_step, blocks;  // blocks: of 64 images, in map_of_blocks
+};
+
+simt::TensorMap map_of_images(const Images& of, const ImageBox& box) {
+  const std::uint64_t size[5] = {std::uint64_t(of.images), std::uint64_t(of.channels),
+                                 std::uint64_t(of.columns), std::uint64_t(of.rows), 0};
+  const std::uint64_t stride[4] = {of.pixel() * of.columns * of.rows, of.pixel(), of.pixel() * of.columns, 0};
+  const std::uint32_t box_size[5] = {64, std::uint32_t(box.channels), std::uint32_t(box.columns), 1, 0};
+  return map_of(of.base, 4, size, stride, box_size, box.column_step);
 }
 
-// The same with whole blocks of 64 images as a dimension, so that one box takes `blocks` of them.
-simt::TensorMap map_of_blocks(const simt::bf16* base, int channels, int rows, int columns, int images,
-                              int box_channels, int box_columns, std::uint32_t column_step, int blocks) {
-  const std::uint64_t pixel = std::uint64_t{sizeof(simt::bf16)} * images;
-  const std::uint64_t size[5] = {64, std::uint64_t(channels), std::uint64_t(columns),
-                                 std::uint64_t(images / 64), std::uint64_t(rows)};
-  const std::uint64_t stride[4] = {pixel * columns * rows, pixel, 64 * sizeof(simt::bf16), pixel * columns};
-  const std::uint32_t box[5] = {64, std::uint32_t(box_channels), std::uint32_t(box_columns),
-                                std::uint32_t(blocks), 1};
-  return map_of(base, 5, size, stride, box, column_step);
+// The same with whole blocks of 64 images as a dimension, so that one box takes several.
+simt::TensorMap map_of_blocks(const Images& of, const ImageBox& box) {
+  const std::uint64_t size[5] = {64, std::uint64_t(of.channels), std::uint64_t(of.columns),
+                                 std::uint64_t(of.images / 64), std::uint64_t(of.rows)};
+  const std::uint64_t stride[4] = {of.pixel() * of.columns * of.rows, of.pixel(), 64 * sizeof(simt::bf16),
+                                   of.pixel() * of.columns};
+  const std::uint32_t box_size[5] = {64, std::uint32_t(box.channels), std::uint32_t(box.columns),
+                                     std::uint32_t(box.blocks), 1};
+  return map_of(of.base, 5, size, stride, box_size, box.column_step);
 }
 
-// [channels of a group, taps, filters], of the filters of one group.
+// [channels of a group, taps, filters], of the filters of one group, in boxes [taps][channels][filters].
 simt::TensorMap map_of_weights(const ConvPass& pass, const simt::bf16* base, const ConvHopperConfig& config) {
   const int filters = pass.backward ? pass.depth : pass.rows;
   const int channels = pass.backward ? pass.rows : pass.depth;
   const int taps = pass.down.taps * pass.across.taps;
+  const int box_filters = pass.backward ? config.depth : 64;
+  const int box_channels = pass.backward ? config.rows : config.depth;
   const std::uint64_t tap = std::uint64_t{sizeof(simt::bf16)} * filters * pass.groups;
-  const std::uint64_t size[5] = {std::uint64_t(filters), std::uint64_t(taps), std::uint64_t(channels), 0, 0};
-  const std::uint64_t stride[4] = {tap, tap * taps, 0, 0};
-  const std::uint32_t box[5] = {64, 1, std::uint32_t(pass.backward ? config.rows : config.depth), 0, 0};
-  return map_of(base, 3, size, stride, box);
+  const std::uint64_t size[5] = {std::uint64_t(filters), std::uint64_t(channels), std::uint64_t(taps), 0, 0};
+  const std::uint64_t stride[4] = {tap * taps, tap, 0, 0};
+  const std::uint32_t box[5] = {std::uint32_t(box_filters), std::uint32_t(box_channels),
+                                std::uint32_t(config.taps), 0, 0};
+  return map_of(base, 3, size, stride, box, 1,
+                box_filters == 64 ? simt::Swizzle::bytes_128 : simt::Swizzle::bytes_32);
 }
 
 ConvCut cut_of(const ConvPass& pass, const ConvHopperConfig& config) {
@@ -113,29 +122,48 @@ ConvCut cut_of(const ConvPass& pass, const ConvHopperConfig& config) {
   return cut;
 }
 
-// The blocks work in rounds (pipeline.h). What comes before the last block of images is spread evenly; there,
-// tiles come longest first, and a round takes as long as its first tile. With one round and a bit, the bit
-// pairs its tiles with the shortest of the round before, hence the mean of a round's first and last.
+// The blocks work in rounds (pipeline.h). What comes before the last block of images is spread evenly. There,
+// tiles come longest first, and the next round goes the other way: a block with a long tile gets a short one,
+// so a round counts the mean of its first and last, and the last round its first.
 double estimated_cycles(const ConvPass& pass, const ConvHopperConfig& config, int multiprocessors) {
   const ConvCut cut = cut_of(pass, config);
-  const double products = double(config.rows) * config.columns * config.depth;
-  const double bytes = double(config.rows + config.columns) * config.depth * sizeof(simt::bf16);
-  const double step = std::max(products / kProducts, bytes / kBytes);
-  const int steps_of_tap = ceil_div(pass.depth, config.depth);
+  const bool one_tap = config.taps == 1;
+  const double products = double(config.rows) * config.columns * config.depth * config.taps;
+  const double seen = one_tap ? 1 : double(config.positions + config.taps - 1) / config.positions;
+  const double bytes =
+      (double(config.rows) * config.taps + config.columns * seen) * config.depth * sizeof(simt::bf16);
+  const double multiply = products / kProducts;
+  const double fetch = bytes / kBytes;
+  const double step =
+      (std::max(multiply, fetch) + kBoth * std::min(multiply, fetch)) * ceil_div(pass.depth, config.depth);
+  const auto steps_across = [&](int column) { return one_tap ? cut.columns_of({0, column}).count() : 1; };
+
+  std::int64_t down = 0, across = 0;
+  for (int row = 0; row < cut.places.rows; ++row) down += cut.rows_of({row, 0}).count();
+  for (int column = 0; column < cut.places.columns; ++column) across += steps_across(column);
   const int tiles_of_place = cut.row_tiles * cut.groups;
+  const int tiles = cut.tiles_of_images();
+  const double even =
+      (kTileCycles * tiles + step * tiles_of_place * down * across) * (cut.image_tiles - 1) / multiprocessors;
+
   const auto cycles_of = [&](int tile) {
     const TilePlace place = cut.places.at(tile / tiles_of_place);
-    return kTileCycles + step * steps_of_tap * cut.rows_of(place).count() * cut.columns_of(place).count();
+    return kTileCycles + step * cut.rows_of(place).count() * steps_across(place.column);
   };
-  const int tiles = cut.tiles_of_images();
-  const double even = (kTileCycles * tiles + step * steps_of_tap * tiles_of_place * taps_of_all_places(cut)) *
-                      (cut.image_tiles - 1) / multiprocessors;
   double last = 0;
   for (int first = 0; first < tiles; first += multiprocessors) {
     const int end = std::min(first + multiprocessors, tiles);
-    last += first == 0 && end < tiles ? (cycles_of(first) + cycles_of(end - 1)) / 2 : cycles_of(first);
+    last += end < tiles ? (cycles_of(first) + cycles_of(end - 1)) / 2 : cycles_of(first);
   }
   return even + last;
+}
+
+bool can_take(const ConvKernel& kernel, const ConvPass& pass, int positions) {
+  if (kernel.taps > 1) {
+    return positions == kernel.positions && pass.across.taps == kernel.taps && pass.across.step == 1;
+  }
+  return (positions == 1 || positions == 2 || positions == kMostPositions) &&
+         positions <= kernel.columns / 64;
 }
 
 }  // namespace
@@ -144,7 +172,8 @@ std::string to_string(const ConvHopperConfig& config) {
   return std::to_string(config.tiles) + " tiles of " + std::to_string(config.rows) + "x" +
          std::to_string(config.columns) + ", " + std::to_string(config.positions) + " positions of " +
          std::to_string(config.columns / config.positions) + " images, steps of " +
-         std::to_string(config.depth);
+         std::to_string(config.depth) +
+         (config.taps == 1 ? std::string() : " for " + std::to_string(config.taps) + " taps");
 }
 
 ConvPass forward_pass(const ConvShape& shape) {
@@ -187,7 +216,8 @@ ConvHopperConfig choose_conv(const ConvPass& pass, ConvKernels kernels, int mult
   ConvHopperConfig best{};
   double least = 0;
   for (const ConvKernel& kernel : kernels) {
-    for (int positions = 1; positions <= kernel.columns / 64; positions *= 2) {
+    for (int positions = 1; positions <= kMostPositions; positions *= 2) {
+      if (!can_take(kernel, pass, positions)) continue;
       const ConvHopperConfig config = configure_conv(pass, kernel, positions);
       const double cycles = estimated_cycles(pass, config, multiprocessors);
       if (best.tiles > 0 && cycles >= least) continue;
@@ -207,10 +237,11 @@ const ConvKernel& find_conv(ConvKernels kernels, int rows, int columns, int dept
 }
 
 ConvHopperConfig configure_conv(const ConvPass& pass, const ConvKernel& kernel, int positions) {
-  require(positions == 1 || positions == 2 || positions == kernel.columns / 64,
-          "convolution: a tile of " + std::to_string(kernel.columns) + " columns cannot have " +
-              std::to_string(positions) + " positions");
-  ConvHopperConfig config{kernel.rows, kernel.columns, kernel.depth, positions, 0};
+  require(can_take(kernel, pass, positions),
+          "convolution: the kernel for tiles of " + std::to_string(kernel.rows) + "x" +
+              std::to_string(kernel.columns) + " in steps of " + std::to_string(kernel.depth) +
+              " cannot take this shape, or not with " + std::to_string(positions) + " positions");
+  ConvHopperConfig config{kernel.rows, kernel.columns, kernel.depth, positions, kernel.taps, 0};
   const ConvCut cut = cut_of(pass, config);
   const double tiles = double(cut.row_tiles) * cut.groups * cut.places.rows * cut.places.columns;
   require(tiles * cut.image_tiles < 1e9, "convolution: more tiles than a kernel counts");
@@ -225,25 +256,24 @@ ConvHopperArguments conv_arguments(const ConvPass& pass, const ConvArrays& array
   g.rows = pass.rows;
   g.depth = pass.depth;
   g.masked = arrays.mask != nullptr;
-  g.all_blocks = pass.images % 64 == 0;
+  g.all_blocks = config.taps == 1 && pass.images % 64 == 0;
   const WindowAxis& down = pass.down;
   const WindowAxis& across = pass.across;
   const std::int64_t pixels_of_group = std::int64_t(pass.depth) * down.pixels * across.pixels * pass.images;
   const std::int64_t results_of_group = std::int64_t(pass.rows) * down.results * across.results * pass.images;
-  const int box_columns = (config.positions - 1) * across.step + 1;
+  const int columns = (config.positions - 1) * across.step + config.taps;
+  const int step = config.positions == 1 ? 1 : across.step;
   for (int group = 0; group < pass.groups; ++group) {
-    const simt::bf16* pixels = arrays.pixels + group * pixels_of_group;
+    const auto map_of_pixels = g.all_blocks ? map_of_blocks : map_of_images;
     const auto map_of_result = [&](const simt::bf16* base) {
-      return map_of_images(base + group * results_of_group, pass.rows, down.results, across.results,
-                           pass.images, 64, 1, 1);
+      return map_of_images(
+          {base + group * results_of_group, pass.rows, down.results, across.results, pass.images},
+          {64, 1, 1, 1});
     };
     ConvMaps& maps = g.maps[group];
-    const std::uint32_t step = config.positions == 1 ? 1 : across.step;
-    maps.pixels = g.all_blocks
-                      ? map_of_blocks(pixels, pass.depth, down.pixels, across.pixels, pass.images,
-                                      config.depth, box_columns, step, config.columns / 64 / config.positions)
-                      : map_of_images(pixels, pass.depth, down.pixels, across.pixels, pass.images,
-                                      config.depth, box_columns, step);
+    maps.pixels = map_of_pixels(
+        {arrays.pixels + group * pixels_of_group, pass.depth, down.pixels, across.pixels, pass.images},
+        {config.depth, columns, step, config.columns / 64 / config.positions});
     maps.weights = map_of_weights(
         pass, arrays.weights + std::int64_t(group) * (pass.backward ? pass.depth : pass.rows), config);
     maps.result = map_of_result(arrays.result);

@@ -5,18 +5,21 @@
 
 #include "kernels/conv/hopper/conv_hopper.h"
 #include "kernels/conv/hopper/conv_problem.h"
+#include "kernels/conv/hopper/conv_row_problem.h"
 
 namespace alexnet {
 
-// One of the kernels of a pass.
+// One of the kernels of a pass. taps: of a step, 1 or all of a row of the filter; positions: of a tile, or 0
+// for any number.
 struct ConvKernel {
-  int rows, columns, depth;
+  int rows, columns, depth, taps, positions;
   void (*launch)(const ConvHopperArguments&, int tiles, int multiprocessors, simt::stream_t);
 };
 
 template <class Problem>
 constexpr ConvKernel conv_kernel() {
-  return {Problem::kRows, Problem::kColumns, Problem::kDepth, launch_pipeline<Problem>};
+  return {Problem::kRows, Problem::kAllColumns, Problem::kDepth,
+          Problem::kTaps, Problem::kPositions,  launch_pipeline<Problem>};
 }
 
 // All of them.
@@ -59,6 +62,7 @@ ConvHopperConfig choose_conv(const ConvPass& pass, ConvKernels kernels, int mult
 
 // The kernel of these sizes; throws std::invalid_argument when there is none.
 const ConvKernel& find_conv(ConvKernels kernels, int rows, int columns, int depth);
+// Throws std::invalid_argument when the kernel cannot take the pass, or not with so many positions.
 ConvHopperConfig configure_conv(const ConvPass& pass, const ConvKernel& kernel, int positions);
 
 ConvHopperArguments conv_arguments(const ConvPass& pass, const ConvArrays& arrays,
