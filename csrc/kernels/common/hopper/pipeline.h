@@ -66,13 +66,16 @@
 //   void load(Tile&, int step, Stage&, Mbarrier&)  the producer's thread: the copies of a step. Steps come in
 //                                                  order, so that a walk in Tile can replace divisions
 //   void begin(const Tile&, int consumer, shared)  a consumer's 128 threads, before the tile's first step
+//   void look(const Stage&, int consumer)          a consumer's 128 threads, before each multiply(): reads
+//                                                  the stage for other ends, while the matrix units do the
+//                                                  step before; if it does, it ends with __syncwarp()
 //   void multiply(const Stage&, int consumer, float (&sums)[kTiles][kSums], bool first)
 //                                                  issues the wgmmas of a step, no more; `first`: sums hold
 //                                                  nothing yet. If it reads the stage in other ways (A in
 //                                                  registers), it ends with __syncwarp()
 //   void finish(const Tile&, int consumer, sums, shared)   the epilogue
 //
-// Problem can derive from PipelineProblem, which does nothing in prepare and begin.
+// Problem can derive from PipelineProblem, which does nothing in prepare, begin and look.
 //
 // With `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the
 // first consumer those of rounds 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
@@ -99,6 +102,8 @@ struct PipelineProblem {
   __device__ __forceinline__ void prepare(Stages&, Shared&) const {}
   template <class Tile, class Shared>
   __device__ __forceinline__ void begin(const Tile&, int, Shared&) const {}
+  template <class Stage>
+  __device__ __forceinline__ void look(const Stage&, int) const {}
 };
 
 template <class Problem>
@@ -188,6 +193,7 @@ __device__ __forceinline__ void multiply_tile(Problem& problem, PipelineShared<P
   int previous = place.stage;
   for (int step = 0; step < steps; ++step) {
     simt::mbarrier_wait(shared.full[place.stage], place.parity);
+    problem.look(shared.stages[place.stage], consumer);
     simt::wgmma_fence();
     problem.multiply(shared.stages[place.stage], consumer, sums, step == 0);
     simt::wgmma_commit();
