@@ -47,6 +47,13 @@
 // long tiles come first, the block with the longest of one round has the shortest of the next. All roles
 // compute the same list of tiles, and nothing is communicated.
 //
+// With `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the
+// first consumer those of rounds 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
+// stage is then read, and given back, by one of them alone:
+//
+//   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
+//   consumer 1   ..................... wait full, M0 M1, e e e, ...
+//
 // A kernel is a class Problem, made once by every thread from the arguments:
 //
 //   static constexpr int kStages, kConsumers       1 to 4 consumers
@@ -66,10 +73,9 @@
 //   void load(Tile&, int step, Stage&, Mbarrier&)  the producer's thread: the copies of a step. Steps come in
 //                                                  order, so that a walk in Tile can replace divisions
 //   void begin(const Tile&, int consumer, shared)  a consumer's 128 threads, before the tile's first step
-//   void look(const Stage&, int consumer)          a consumer's 128 threads, before each multiply(): the
-//   stage's
-//                                                  numbers for other ends, while the matrix units do the step
-//                                                  before. Ends with __syncwarp() if it reads any
+//   void look(const Stage&, int consumer)          a consumer's 128 threads, before each multiply(): reads
+//                                                  the stage for other ends, while the matrix units do the
+//                                                  step before; if it does, it ends with __syncwarp()
 //   void multiply(const Stage&, int consumer, float (&sums)[kTiles][kSums], bool first)
 //                                                  issues the wgmmas of a step, no more; `first`: sums hold
 //                                                  nothing yet. If it reads the stage in other ways (A in
@@ -77,13 +83,6 @@
 //   void finish(const Tile&, int consumer, sums, shared)   the epilogue
 //
 // Problem can derive from PipelineProblem, which does nothing in prepare, begin and look.
-//
-// With `static constexpr bool kInTurns = true` consumers do not share a tile but take tiles in turns, the
-// first consumer those of rounds 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
-// stage is then read, and given back, by one of them alone:
-//
-//   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
-//   consumer 1   ..................... wait full, M0 M1, e e e, ...
 #pragma once
 
 #include <utility>

@@ -137,6 +137,8 @@ void gemm_sgd_hopper(const simt::bf16* x, const simt::bf16* dy, const GemmSgdSha
   require(shape.inputs >= 1 && shape.outputs >= 1 && shape.images >= 1,
           "gemm_sgd_hopper: inputs, outputs and images must be at least 1");
   require(update.w != nullptr && update.v != nullptr, "gemm_sgd_hopper: w or v is a null pointer");
+  const std::int64_t count = std::int64_t(shape.inputs) * shape.outputs;
+  require_apart(update.w, count, update.v, count, "gemm_sgd_hopper: w and v");
   require(gemm_sgd_hopper_fits(shape, x, dy, update),
           "gemm_sgd_hopper: the copy engine cannot take these arrays");
   const GemmShape product{shape.inputs, shape.outputs, shape.images, false, true};
