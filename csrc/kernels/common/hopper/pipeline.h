@@ -66,10 +66,9 @@
 //   void load(Tile&, int step, Stage&, Mbarrier&)  the producer's thread: the copies of a step. Steps come in
 //                                                  order, so that a walk in Tile can replace divisions
 //   void begin(const Tile&, int consumer, shared)  a consumer's 128 threads, before the tile's first step
-//   void look(const Stage&, int consumer)          a consumer's 128 threads, before each multiply(): the
-//   stage's
-//                                                  numbers for other ends, while the matrix units do the step
-//                                                  before. Ends with __syncwarp() if it reads any
+//   void look(const Stage&, int consumer)          a consumer's 128 threads, before each multiply(): reads
+//                                                  the stage for other ends, while the matrix units do the
+//                                                  step before; if it does, it ends with __syncwarp()
 //   void multiply(const Stage&, int consumer, float (&sums)[kTiles][kSums], bool first)
 //                                                  issues the wgmmas of a step, no more; `first`: sums hold
 //                                                  nothing yet. If it reads the stage in other ways (A in
