@@ -16,11 +16,8 @@ constexpr std::size_t kBytes = 16;
 
 void SmallCopies::begin_block(RaceChecker* races) {
   races_ = races;
-  threads_.resize(static_cast<std::size_t>(scheduler_.threads()));
-  for (ThreadState& thread : threads_) {
-    thread.committed = 0;
-    thread.copies.clear();
-  }
+  if (used_) threads_.clear();
+  used_ = false;
 }
 
 void SmallCopies::issue(void* to, const void* from, int bytes, Site site) {
@@ -37,12 +34,16 @@ void SmallCopies::issue(void* to, const void* from, int bytes, Site site) {
   }
   if (reinterpret_cast<std::uintptr_t>(from) % kBytes != 0) refuse("the source is no multiple of 16 bytes");
   ThreadState& thread = state();
-  const Copy copy{to, from, static_cast<std::size_t>(bytes), thread.committed, site};
-  if (scheduler_.order() == Order::reverse || scheduler_.by_lot(2)) {
-    run(copy);
-  } else {
-    thread.copies.push_back(copy);
-  }
+  const bool at_once = scheduler_.order() == Order::reverse || scheduler_.by_lot(2);
+  const Copy copy{to, from, static_cast<std::size_t>(bytes), thread.committed, site, at_once};
+  if (at_once) move(copy);
+  thread.copies.push_back(copy);
+}
+
+SmallCopies::ThreadState& SmallCopies::state() {
+  used_ = true;
+  threads_.resize(static_cast<std::size_t>(scheduler_.threads()));
+  return threads_[static_cast<std::size_t>(scheduler_.current())];
 }
 
 void SmallCopies::commit() { ++state().committed; }
@@ -50,16 +51,25 @@ void SmallCopies::commit() { ++state().committed; }
 void SmallCopies::wait(int groups) {
   ThreadState& thread = state();
   while (!thread.copies.empty() && thread.copies.front().group < thread.committed - groups) {
-    run(thread.copies.front());
+    finish(thread.copies.front());
     thread.copies.pop_front();
   }
 }
 
 void SmallCopies::ended() {
-  for (const Copy& copy : state().copies) run(copy);
+  if (!used_) return;
+  for (const Copy& copy : state().copies) finish(copy);
 }
 
-void SmallCopies::run(const Copy& copy) {
+// For the race checker the copy happens here, whenever the bytes moved.
+void SmallCopies::finish(const Copy& copy) {
+  if (!copy.moved) move(copy);
+  if (races_ == nullptr) return;
+  races_->access(scheduler_.current(), copy.from, copy.bytes, AccessKind::read, copy.site);
+  races_->access(scheduler_.current(), copy.to, kBytes, AccessKind::write, copy.site);
+}
+
+void SmallCopies::move(const Copy& copy) {
   std::memcpy(copy.to, copy.from, copy.bytes);
   std::memset(static_cast<unsigned char*>(copy.to) + copy.bytes, 0, kBytes - copy.bytes);
 }

@@ -30,19 +30,22 @@ class SmallCopies {
     std::size_t bytes;
     int group;
     Site site;
+    bool moved;
   };
   struct ThreadState {
     int committed = 0;  // groups
     std::deque<Copy> copies;
   };
 
-  ThreadState& state() { return threads_[static_cast<std::size_t>(scheduler_.current())]; }
-  void run(const Copy& copy);
+  ThreadState& state();  // of the running thread
+  static void move(const Copy& copy);
+  void finish(const Copy& copy);
 
   Scheduler& scheduler_;
   const SharedMemory& shared_;
   RaceChecker* races_ = nullptr;
   std::vector<ThreadState> threads_;
+  bool used_ = false;  // blocks that copy nothing pay nothing
 };
 
 }  // namespace simt::emulator

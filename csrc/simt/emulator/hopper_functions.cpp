@@ -21,7 +21,10 @@ void mbarrier_wait(void* barrier, std::uint32_t parity, Site site) {
   Block::here().mbarriers.wait(barrier, parity, site);
 }
 
-void fence_proxy_async() { Block::here(); }
+void fence_proxy_async() {
+  const Block& block = Block::here();
+  if constexpr (kRaceBuild) RaceChecker::instance().fence_proxy(block.scheduler.current());
+}
 void tma_prefetch(const TensorMap& map, Site site) {
   Block::here();
   if (map.rank < 2 || map.rank > 5) {

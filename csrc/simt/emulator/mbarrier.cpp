@@ -42,7 +42,7 @@ std::string Mbarriers::name(const void* address) const {
   return "the mbarrier at " + shared_.describe(address);
 }
 
-Mbarriers::Barrier& Mbarriers::find(void* address, const char* what, Site site, bool need_fence) {
+Mbarriers::Barrier& Mbarriers::find(void* address, const char* what, Site site) {
   const auto place = [&] { return std::string(what) + " at " + where(site) + ": "; };
   if (!shared_.contains(address) || !shared_.inside(address, 8)) {
     throw Error(place() + "the mbarrier is not in shared memory");
@@ -52,11 +52,12 @@ Mbarriers::Barrier& Mbarriers::find(void* address, const char* what, Site site, 
   const std::uint64_t index = word - kMagic;
   if (index < used_ && barriers_[index]->address == address) {
     Barrier& barrier = *barriers_[index];
-    if (need_fence && !barrier.fenced) {
+    if (!barrier.fenced) {
       throw Error(place() + "fence_mbarrier_init() is missing: thread " +
                   std::to_string(barrier.initialiser) + " initialised " + name(address) +
                   " and did not call it afterwards");
     }
+    if (races_ != nullptr) races_->access(scheduler_.current(), address, 8, AccessKind::atomic, site);
     return barrier;
   }
   for (std::size_t i = 0; i < used_; ++i) {
@@ -86,8 +87,10 @@ void Mbarriers::initialise(void* address, std::uint32_t count, Site site) {
   barrier.address = address;
   barrier.count = barrier.pending = count;
   barrier.initialiser = scheduler_.current();
+  barrier.number = static_cast<int>(used_);
   const std::uint64_t word = kMagic + used_++;
   std::memcpy(address, &word, sizeof word);
+  if (races_ != nullptr) races_->access(scheduler_.current(), address, 8, AccessKind::write, site);
 }
 
 void Mbarriers::fence() {
@@ -109,6 +112,7 @@ void Mbarriers::arrive(void* address, std::uint32_t bytes, Site site) {
                 " bytes under way to " + name(address) + ", more than " + std::to_string(kMostCount));
   }
   --barrier.pending;
+  if (races_ != nullptr) races_->mbarrier_arrive(scheduler_.current(), barrier.number);
   settle(barrier, site);
 }
 
@@ -123,8 +127,12 @@ void Mbarriers::settle(Barrier& barrier, Site site) {
   }
   ++barrier.phase;
   barrier.pending = barrier.count;
+  if (races_ != nullptr) races_->mbarrier_phase_ends(barrier.number);
   if (!barrier.waiting.empty()) barrier.seen_phase = barrier.phase;
-  for (const int thread : barrier.waiting) scheduler_.wake(thread);
+  for (const int thread : barrier.waiting) {
+    scheduler_.wake(thread);
+    if (races_ != nullptr) races_->mbarrier_waited(thread, barrier.number);
+  }
   barrier.waiting.clear();
 }
 
@@ -135,6 +143,7 @@ bool Mbarriers::ended(Barrier& barrier, std::uint32_t parity, const char* what, 
   }
   if ((barrier.phase & 1) == parity) return false;
   barrier.seen_phase = barrier.phase;
+  if (races_ != nullptr) races_->mbarrier_waited(scheduler_.current(), barrier.number);
   return true;
 }
 
@@ -158,18 +167,16 @@ int Mbarriers::announce_copy(void* address, Site site) {
   Barrier& barrier = find(address, "tma_load", site);
   barrier.copy = site;
   barrier.copy_phase = barrier.phase + 1;
-  for (std::size_t i = 0; i < used_; ++i) {
-    if (barriers_[i].get() == &barrier) return static_cast<int>(i);
-  }
-  return -1;
+  return barrier.number;
 }
 
-void Mbarriers::complete_copy(int index, std::uint32_t bytes, Site site) {
+void Mbarriers::complete_copy(int index, std::uint32_t bytes, const EngineWork* work, Site site) {
   Barrier& barrier = *barriers_[static_cast<std::size_t>(index)];
   barrier.bytes -= bytes;
+  if (races_ != nullptr) races_->mbarrier_brings(index, *work);
   if (barrier.bytes < -static_cast<std::int64_t>(kMostCount)) {
-    throw Error("tma_load at " + where(site) + ": " + std::to_string(-barrier.bytes) +
-                " bytes came to " + name(barrier.address) + " that nobody has announced");
+    throw Error("tma_load at " + where(site) + ": " + std::to_string(-barrier.bytes) + " bytes came to " +
+                name(barrier.address) + " that nobody has announced");
   }
   settle(barrier, site);
 }

@@ -11,6 +11,7 @@
 namespace simt::emulator {
 
 class RaceChecker;
+struct EngineWork;
 
 class Mbarriers {
  public:
@@ -29,7 +30,7 @@ class Mbarriers {
 
   // By a copy: that it was issued, and that its bytes are there. The number of the barrier is for the second.
   int announce_copy(void* barrier, Site site);
-  void complete_copy(int barrier, std::uint32_t bytes, Site site);
+  void complete_copy(int barrier, std::uint32_t bytes, const EngineWork* work, Site site);
 
  private:
   struct Barrier final : Waitable {
@@ -43,13 +44,14 @@ class Mbarriers {
     std::uint64_t phase = 0;    // how many have ended
     bool fenced = false;
     int initialiser = 0;
-    Site copy;                    // the latest
+    int number = 0;
+    Site copy;                     // the latest
     std::uint64_t copy_phase = 0;  // 1 + the phase in which that was issued
     std::uint64_t seen_phase = 0;  // how many a thread has seen end
     std::vector<int> waiting;
   };
 
-  Barrier& find(void* address, const char* what, Site site, bool need_fence = true);
+  Barrier& find(void* address, const char* what, Site site);
   bool ended(Barrier& barrier, std::uint32_t parity, const char* what, Site site);
   void settle(Barrier& barrier, Site site);
   std::string name(const void* address) const;

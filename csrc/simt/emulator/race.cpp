@@ -1,4 +1,4 @@
-// What orders threads and operations, and the look at every access.
+// The look at every access, and the reports. What orders accesses is in race_order.cpp.
 
 #include "simt/emulator/race.h"
 
@@ -10,9 +10,7 @@
 namespace simt::emulator {
 namespace {
 
-constexpr std::size_t kMostReports = 8;
 constexpr std::uintptr_t kPage = 4096;
-constexpr std::size_t kMostPages = 4096;  // their shadows take 340 MB
 
 const char* verb(AccessKind kind) {
   switch (kind) {
@@ -33,77 +31,6 @@ RaceChecker& RaceChecker::instance() {
   return checker;
 }
 
-template <class Text>
-void RaceChecker::report(const char* kind, const Access& now, Text text) {
-  if (reports_.size() >= kMostReports) return;
-  const std::string key = std::string(kind) + std::to_string(now.code) + "," + std::to_string(now.operation);
-  if (reported_.insert(key).second) reports_.push_back(std::string(kind) + ": " + text());
-}
-
-// ---- What orders threads
-
-void RaceChecker::begin_launch(const Operation& operation) {
-  current_operation_ = number_of(operation);
-  if (pages_.size() > kMostPages) pages_.clear();  // forgets what earlier operations did there
-}
-
-void RaceChecker::begin_block(int threads, std::uint64_t block, SharedMemory& shared) {
-  if (threads != threads_) {
-    threads_ = threads;
-    known_.assign(static_cast<std::size_t>(threads) * static_cast<std::size_t>(threads), 0);
-  }
-  block_ = static_cast<std::uint32_t>(block);
-  shared_ = &shared;
-  shared_shadow_.clear(shared_end_);
-  shared_end_ = 0;
-  barriers_.clear();
-  all_threads_meet();
-}
-
-// All older clocks are now known to everyone; the tables' entries, being older, mean nothing any more.
-void RaceChecker::all_threads_meet() {
-  everyone_ = clock_++;
-  for (int thread = 0; thread < threads_; ++thread) known(thread, thread) = clock_;
-}
-
-void RaceChecker::threads_meet(const std::vector<int>& threads) {
-  for (const int thread : threads) arrive(thread, -1);
-  leave(threads, -1);
-}
-
-void RaceChecker::arrive(int thread, int barrier) {
-  auto& table = barriers_[barrier];
-  table.resize(static_cast<std::size_t>(threads_));
-  for (int of = 0; of < threads_; ++of) {
-    auto& entry = table[static_cast<std::size_t>(of)];
-    entry = std::max(entry, known(thread, of));
-  }
-  tick(thread);
-}
-
-void RaceChecker::leave(const std::vector<int>& threads, int barrier) {
-  const auto& table = barriers_[barrier];
-  for (const int thread : threads) {
-    for (int of = 0; of < threads_; ++of) {
-      if (of != thread) known(thread, of) = std::max(known(thread, of), table[static_cast<std::size_t>(of)]);
-    }
-  }
-  barriers_.erase(barrier);
-}
-
-// ---- What orders operations
-
-std::uint32_t RaceChecker::number_of(const Operation& operation) {
-  operations_.push_back(operation);
-  return static_cast<std::uint32_t>(operations_.size());
-}
-
-bool RaceChecker::operations_ordered(const Access& old, const Access& now) const {
-  const Operation& before = operations_[old.operation - 1];
-  const Clock& clock = operations_[now.operation - 1].after;
-  return before.stream < clock.size() && clock[before.stream] >= before.number;
-}
-
 // ---- The look at an access
 
 void RaceChecker::check_cell(Shadow::Cell& cell, Access now, AccessKind kind, const void* memory) {
@@ -113,6 +40,7 @@ void RaceChecker::check_cell(Shadow::Cell& cell, Access now, AccessKind kind, co
   for (const Access& old : cell.writes) {
     if (clash(old)) report_race(old, old.atomic ? "updated" : "wrote", now, kind, memory);
   }
+  if (now.thread >= kFirstEngine && now.thread != kNoThread) check_proxy(cell, now, kind, memory);
   if (kind == AccessKind::read) {
     remember(std::span(cell.reads), now,
              [&](const Access& old) { return old.thread == now.thread || ordered(old, now); });
@@ -176,15 +104,32 @@ void RaceChecker::global_access(const Access& now, const void* memory, std::size
   });
 }
 
-void RaceChecker::access(int thread, const void* memory, std::size_t bytes, AccessKind kind,
-                         const void* code) {
+// Ordinary writes and copies or matrix units take different ways to shared memory; a fence joins them.
+void RaceChecker::check_proxy(const Shadow::Cell& cell, const Access& now, AccessKind kind,
+                              const void* memory) {
+  if (!shared_->contains(memory)) return;
+  for (const Access& old : cell.writes) {
+    if (!(old.bytes & now.bytes) || old.thread >= kFirstEngine || old.atomic) continue;
+    if (!ordered(old, now) || fenced(old)) continue;
+    report("missing fence_proxy_async", now, [&] {
+      return who(now) + " " + verb(kind) + " " + place(memory) + ", which " + who(old) +
+             " wrote; that thread must call fence_proxy_async() between its writing and the barrier";
+    });
+  }
+}
+
+Access RaceChecker::access_of(int thread, AccessKind kind) {
+  view_ = {&known_[entry(thread, 0)], everyone_};
   Access now;
   now.operation = current_operation_;
   now.block = block_;
   now.time = known(thread, thread);
-  now.code = short_address(code);
   now.thread = static_cast<std::uint16_t>(thread);
   now.atomic = kind == AccessKind::atomic;
+  return now;
+}
+
+void RaceChecker::look(const Access& now, const void* memory, std::size_t bytes, AccessKind kind) {
   if (shared_->contains(memory)) {
     shared_access(now, memory, bytes, kind);
   } else if (const Region* region = region_of(memory)) {
@@ -192,6 +137,42 @@ void RaceChecker::access(int thread, const void* memory, std::size_t bytes, Acce
   } else {
     unknown_access(now, memory, bytes, kind);
   }
+}
+
+void RaceChecker::access(int thread, const void* memory, std::size_t bytes, AccessKind kind,
+                         const void* code) {
+  Access now = access_of(thread, kind);
+  now.code = short_address(code);
+  look(now, memory, bytes, kind);
+}
+
+void RaceChecker::access(int thread, const void* memory, std::size_t bytes, AccessKind kind, Site site) {
+  Access now = access_of(thread, kind);
+  now.code = deed_of("", 0, site);
+  now.at_site = true;
+  look(now, memory, bytes, kind);
+}
+
+void RaceChecker::engine_access(const EngineWork& work, const void* memory, std::size_t bytes,
+                                AccessKind kind) {
+  view_ = {work.known->times.data(), work.known->everyone};
+  Access now;
+  now.operation = current_operation_;
+  now.block = block_;
+  now.time = work.time;
+  now.thread = static_cast<std::uint16_t>(kFirstEngine + work.engine);
+  now.code = work.deed;
+  now.at_site = true;
+  look(now, memory, bytes, kind);
+}
+
+void RaceChecker::accumulator_access(int thread, AccessKind kind, const void* code, Site lent) {
+  Access now = access_of(thread, kind);
+  now.code = short_address(code);
+  report("accumulator in flight", now, [&] {
+    return who(now) + " " + verb(kind) + " an accumulator of the wgmma at " + where(lent) +
+           ", and no wgmma_wait has named it since";
+  });
 }
 
 // Memory that nobody registered: its bounds are unknown, but races in it are races.
@@ -245,6 +226,14 @@ Shadow& RaceChecker::shadow_of(const Region& region) {
 std::string RaceChecker::who(const Access& access) const {
   const Operation& operation = operations_[access.operation - 1];
   if (access.thread == kNoThread) return operation.what;
+  if (access.at_site) {
+    const Deed& deed = deeds_[static_cast<std::size_t>(access.code)];
+    const std::string in_block = " of block " + std::to_string(access.block);
+    if (access.thread < kFirstEngine) {
+      return "thread " + std::to_string(access.thread) + in_block + " (" + where(deed.site) + ")";
+    }
+    return std::string(deed.what) + std::to_string(deed.issuer) + in_block + " (" + where(deed.site) + ")";
+  }
   return "thread " + std::to_string(access.thread) + " of block " + std::to_string(access.block) + " (" +
          source_line(access.code) + ")";
 }
@@ -271,7 +260,10 @@ void RaceChecker::report_race(const Access& old, const char* old_verb, const Acc
       if (old.thread != kNoThread) text += " in " + operation(old);
       return text + "; no event or synchronisation puts " + operation(now) + " after it";
     }
-    return text + (old.block != now.block ? "; blocks run in any order" : "; no barrier lies between");
+    return text + (old.block != now.block ? "; blocks run in any order"
+                   : old.thread >= kFirstEngine || now.thread >= kFirstEngine
+                       ? "; no wait puts one after the other"
+                       : "; no barrier lies between");
   });
 }
 

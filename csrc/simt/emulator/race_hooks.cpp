@@ -14,8 +14,12 @@ namespace {
 void on_access(const void* memory, std::size_t bytes, AccessKind kind, const void* code) {
   const Block* block = Block::current();
   if (block == nullptr || block->scheduler.current() < 0) return;
-  if (block->scheduler.on_stack(memory)) return;  // local variables
-  RaceChecker::instance().access(block->scheduler.current(), memory, bytes, kind, code);
+  RaceChecker& races = RaceChecker::instance();
+  if (!block->scheduler.on_stack(memory)) {
+    races.access(block->scheduler.current(), memory, bytes, kind, code);
+  } else if (const Site* wgmma = block->warpgroups.holder(memory)) {
+    races.accumulator_access(block->scheduler.current(), kind, code, *wgmma);
+  }  // else a local variable
 }
 
 }  // namespace

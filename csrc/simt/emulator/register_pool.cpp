@@ -1,5 +1,6 @@
-// How many registers each warpgroup has. A launch gives every thread the same; what one gives back another may
-// take. How many nvcc gives at launch is not known here: as many as __launch_bounds__ of one block allows.
+// How many registers each warpgroup has. A launch gives every thread the same; what one gives back another
+// may take. How many nvcc gives at launch is not known here: as many as __launch_bounds__ of one block
+// allows.
 
 #include "simt/emulator/register_pool.h"
 
@@ -54,8 +55,9 @@ void RegisterPool::set(int registers, bool increase, Site site) {
     }
   }
   if (request.wanted != registers || request.increase != increase) {
-    throw Error("warpgroup " + std::to_string(index) + " diverges: " + name(request.increase, request.wanted) +
-                " at " + where(request.site) + ", " + name(increase, registers) + " at " + where(site));
+    throw Error("warpgroup " + std::to_string(index) +
+                " diverges: " + name(request.increase, request.wanted) + " at " + where(request.site) + ", " +
+                name(increase, registers) + " at " + where(site));
   }
   ++request.arrived;
   if (!increase && request.arrived == threads_of(index)) {

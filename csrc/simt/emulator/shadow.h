@@ -13,10 +13,12 @@ struct Access {
   std::uint32_t operation = 0;  // which launch or copy; see RaceChecker
   std::uint32_t block = 0;
   std::uint32_t time = 0;  // the thread's own clock
-  std::int32_t code = 0;   // see short_address(); 0: not a kernel's
+  std::int32_t code = 0;   // see short_address(), or with at_site the number of a RaceChecker::Deed; 0: not a
+                           // kernel's
   std::uint16_t thread = 0;
   std::uint8_t bytes = 0;  // a bit for each byte; 0: no access
-  bool atomic = false;
+  bool atomic : 1 = false;
+  bool at_site : 1 = false;
 };
 
 class Shadow {

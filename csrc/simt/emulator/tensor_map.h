@@ -40,8 +40,8 @@ inline std::uint32_t box_count(const TensorMap& map, int dimension) {
 }
 std::uint32_t box_bytes(const TensorMap& map);
 
-// One row of a box: `bytes` from `offset` on in the box, of which those from `skip` on, `inside` of them, are at
-// `global`. inside is 0 when the row lies outside the tensor.
+// One row of a box: `bytes` from `offset` on in the box, of which those from `skip` on, `inside` of them, are
+// at `global`. inside is 0 when the row lies outside the tensor.
 struct BoxRow {
   std::uint32_t offset, bytes;
   unsigned char* global;

@@ -19,7 +19,9 @@ void BulkCopies::begin_block(RaceChecker* races, int device) {
 }
 
 void BulkCopies::end_block() {
-  while (!stores_.empty()) advance_store(0);
+  for (Copy& copy : stores_) {
+    while (copy.step != Step::written) advance_store(copy);
+  }
 }
 
 // ---- Issuing
@@ -51,6 +53,7 @@ BulkCopies::Copy BulkCopies::begin(const TensorMap& map, const void* shared, con
   copy.shared = static_cast<unsigned char*>(const_cast<void*>(shared));
   copy.thread = scheduler_.current();
   copy.site = site;
+  if (races_ != nullptr) copy.known = races_->issue(copy.thread);
   return copy;
 }
 
@@ -74,8 +77,8 @@ void BulkCopies::store(const TensorMap& map, const void* from, const int* at, in
   thread.latest = site;
   stores_.push_back(std::move(copy));
   if (scheduler_.order() == Order::reverse) {
-    advance_store(stores_.size() - 1);
-    advance_store(stores_.size() - 1);
+    advance_store(stores_.back());
+    advance_store(stores_.back());
   }
 }
 
@@ -90,15 +93,21 @@ void BulkCopies::wait(int groups, StoreWait until) {
   ThreadState& thread = threads_[static_cast<std::size_t>(self)];
   const int done = thread.committed - groups;
   thread.read = std::max(thread.read, done);
-  for (std::size_t i = 0; i < stores_.size();) {
-    Copy& copy = stores_[i];
-    const bool ours = copy.thread == self && copy.group < done;
-    if (!ours || (until == StoreWait::read && copy.step == Step::read)) {
-      ++i;
-    } else {
-      advance_store(i);
-    }
+  for (Copy& copy : stores_) {
+    if (copy.thread != self || copy.group >= done) continue;
+    if (copy.step == Step::issued) advance_store(copy);
+    if (!copy.read_awaited) check_source(copy);
+    copy.read_awaited = true;
+    if (until == StoreWait::written && copy.step == Step::read) advance_store(copy);
   }
+  forget_done_stores();
+  if (races_ == nullptr) return;
+  std::erase_if(thread.done, [&](const Done& step) {
+    if (step.group >= done || (until == StoreWait::read && step.kind == EngineKind::store_write))
+      return false;
+    races_->learn(self, step.kind, self, step.time);
+    return true;
+  });
 }
 
 // The running thread ends: shared memory may go any time.
@@ -114,26 +123,36 @@ void BulkCopies::ended() {
 // ---- Doing
 
 bool BulkCopies::advance(Random* random) {
-  const std::size_t count = loads_.size() + stores_.size();
+  std::vector<Copy*> stores;
+  for (Copy& copy : stores_) {
+    if (copy.step != Step::written) stores.push_back(&copy);
+  }
+  const std::size_t count = loads_.size() + stores.size();
   if (count == 0) return false;
   const std::size_t chosen = random == nullptr ? 0 : random->below(static_cast<std::uint32_t>(count));
-  if (chosen >= loads_.size()) return advance_store(chosen - loads_.size());
+  if (chosen >= loads_.size()) {
+    advance_store(*stores[chosen - loads_.size()]);
+    forget_done_stores();
+    return true;
+  }
   const Copy copy = std::move(loads_[chosen]);
   loads_.erase(loads_.begin() + static_cast<std::ptrdiff_t>(chosen));
   run_load(copy);
   return true;
 }
 
-bool BulkCopies::advance_store(std::size_t index) {
-  Copy& copy = stores_[index];
+void BulkCopies::advance_store(Copy& copy) {
   if (copy.step == Step::issued) {
-    read_source(copy);
+    if (races_ != nullptr) read_source(copy);
     copy.step = Step::read;
   } else {
     write_target(copy);
-    stores_.erase(stores_.begin() + static_cast<std::ptrdiff_t>(index));
+    copy.step = Step::written;
   }
-  return true;
+}
+
+void BulkCopies::forget_done_stores() {
+  std::erase_if(stores_, [](const Copy& copy) { return copy.read_awaited && copy.step == Step::written; });
 }
 
 // The part of a row inside the tensor must be memory of the kernel's device.
@@ -188,7 +207,20 @@ void copy_piece(unsigned char* to, const unsigned char* from, std::uint32_t byte
 
 }  // namespace
 
+EngineWork BulkCopies::begin_work(const Copy& copy, EngineKind kind) {
+  if (races_ == nullptr) return {};
+  if (kind == EngineKind::load) {
+    return races_->begin_work(kind, copy.barrier, copy.known, "the tma_load of thread ", copy.thread,
+                              copy.site);
+  }
+  const EngineWork work =
+      races_->begin_work(kind, copy.thread, copy.known, "the tma_store of thread ", copy.thread, copy.site);
+  threads_[static_cast<std::size_t>(copy.thread)].done.push_back({kind, copy.group, work.time});
+  return work;
+}
+
 void BulkCopies::run_load(const Copy& copy) {
+  const EngineWork work = begin_work(copy, EngineKind::load);
   const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
   const std::uint32_t rows = box_rows(copy.map);
   std::vector<unsigned char> line(box_count(copy.map, 0) * copy.map.element_bytes);
@@ -198,32 +230,53 @@ void BulkCopies::run_load(const Copy& copy) {
     if (row.inside > 0) {
       check_global(copy, row);
       std::memcpy(line.data() + row.skip, row.global, row.inside);
+      if (races_ != nullptr) races_->engine_access(work, row.global, row.inside, AccessKind::read);
     }
     for_each_piece(copy.map, start, row.offset, row.offset + row.bytes,
                    [&](std::uint32_t to, std::uint32_t from, std::uint32_t bytes) {
                      copy_piece(copy.shared + to, line.data() + (from - row.offset), bytes);
+                     if (races_ == nullptr) return;
+                     races_->engine_access(work, copy.shared + to, bytes, AccessKind::write);
                    });
   }
-  mbarriers_.complete_copy(copy.barrier, box_bytes(copy.map), copy.site);
+  mbarriers_.complete_copy(copy.barrier, box_bytes(copy.map), &work, copy.site);
 }
 
-// The source must still be what it was when the copy was issued: what the engine reads is a matter of luck
-// otherwise.
-void BulkCopies::read_source(Copy& copy) {
+// The bytes were taken when the copy was issued. Only what goes to the tensor need have been written.
+void BulkCopies::read_source(const Copy& copy) {
+  const EngineWork work = begin_work(copy, EngineKind::store_read);
+  const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
+  const std::uint32_t rows = box_rows(copy.map);
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    const BoxRow row = box_row(copy.map, copy.at.data(), i);
+    const std::uint32_t begin = row.offset + row.skip;
+    for_each_piece(copy.map, start, begin, begin + row.inside,
+                   [&](std::uint32_t from, std::uint32_t, std::uint32_t bytes) {
+                     races_->engine_access(work, copy.shared + from, bytes, AccessKind::read);
+                   });
+  }
+}
+
+// Until its thread has waited the source must stay what it was when the copy was issued: what the engine
+// finds is a matter of luck otherwise.
+void BulkCopies::check_source(const Copy& copy) const {
   const auto differs = std::mismatch(copy.data.begin(), copy.data.end(), copy.shared);
   if (differs.first == copy.data.end()) return;
-  throw Error("tma_store at " + where(copy.site) + ": its source, " + shared_.describe(differs.second) +
-              ", changed before tma_store_wait_read. All writes come before the barrier in front of the store, "
-              "and the next ones after the wait");
+  throw Error(
+      "tma_store at " + where(copy.site) + ": its source, " + shared_.describe(differs.second) +
+      ", changed before tma_store_wait_read. All writes come before the barrier in front of the store, "
+      "and the next ones after the wait");
 }
 
 void BulkCopies::write_target(const Copy& copy) {
+  const EngineWork work = begin_work(copy, EngineKind::store_write);
   const auto start = static_cast<std::uint32_t>(shared_.offset(copy.shared));
   const std::uint32_t rows = box_rows(copy.map);
   for (std::uint32_t i = 0; i < rows; ++i) {
     const BoxRow row = box_row(copy.map, copy.at.data(), i);
     if (row.inside == 0) continue;
     check_global(copy, row);
+    if (races_ != nullptr) races_->engine_access(work, row.global, row.inside, AccessKind::write);
     for_each_piece(copy.map, start, row.offset + row.skip, row.offset + row.skip + row.inside,
                    [&](std::uint32_t from, std::uint32_t at, std::uint32_t bytes) {
                      copy_piece(row.global + (at - row.offset - row.skip), copy.data.data() + from, bytes);

@@ -12,6 +12,7 @@
 #include "simt/emulator/address_space.h"
 #include "simt/emulator/hopper_runtime.h"
 #include "simt/emulator/mbarrier.h"
+#include "simt/emulator/race.h"
 #include "simt/emulator/tensor_map.h"
 
 namespace simt::emulator {
@@ -34,11 +35,12 @@ class BulkCopies final : public Background {
   bool advance(Random* random) override;
 
  private:
-  enum class Step { issued, read };  // a store has read shared memory and not written yet
+  enum class Step { issued, read, written };  // of a store
 
   struct Copy {
     bool load = false;
     Step step = Step::issued;
+    bool read_awaited = false;  // its thread has waited until it had read
     TensorMap map{};
     std::array<int, 5> at{};
     unsigned char* shared = nullptr;
@@ -47,21 +49,32 @@ class BulkCopies final : public Background {
     int group = 0;                    // of a store
     std::vector<unsigned char> data;  // of a store: its source as it was issued
     Site site;
+    Knowledge known;  // in the race build
+  };
+  // A step of a store that was done at `time`.
+  struct Done {
+    EngineKind kind;
+    int group;
+    std::uint32_t time;
   };
   struct ThreadState {
     int committed = 0;  // groups
     int open = 0;       // stores since then
     int read = 0;       // groups known to have read
     Site latest;
+    std::vector<Done> done;  // in the race build, until a wait
   };
 
   Copy begin(const TensorMap& map, const void* shared, const int* at, int rank, const char* what, Site site);
   void enqueue(Copy copy);
   void check_global(const Copy& copy, const BoxRow& row);
   void run_load(const Copy& copy);
-  void read_source(Copy& copy);
+  void read_source(const Copy& copy);
+  void check_source(const Copy& copy) const;
   void write_target(const Copy& copy);
-  bool advance_store(std::size_t index);
+  void advance_store(Copy& copy);
+  void forget_done_stores();
+  EngineWork begin_work(const Copy& copy, EngineKind kind);
 
   Scheduler& scheduler_;
   const SharedMemory& shared_;

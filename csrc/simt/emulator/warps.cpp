@@ -160,6 +160,7 @@ void Warps::complete(Meeting& meeting) {
   const std::uint64_t votes = meeting.operation == WarpOperation::ballot ? count_votes(meeting) : 0;
   const bool matrix = meeting.operation >= WarpOperation::ldmatrix;
   if (matrix) run_matrix_operation(meeting.operation, meeting.values, shared_, meeting.site);
+  if (matrix && races_ != nullptr) report_rows(meeting);
   const bool shuffle =
       !matrix && meeting.operation != WarpOperation::sync && meeting.operation != WarpOperation::ballot;
   for (unsigned rest = meeting.mask; rest != 0; rest &= rest - 1) {
@@ -178,6 +179,16 @@ void Warps::complete(Meeting& meeting) {
   }
   meeting.arrived = 0;
   scheduler_.yield();
+}
+
+void Warps::report_rows(const Meeting& meeting) {
+  if (meeting.operation == WarpOperation::mma) return;
+  const AccessKind kind = meeting.operation == WarpOperation::ldmatrix ? AccessKind::read : AccessKind::write;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const auto* args = reinterpret_cast<const MatrixRow*>(meeting.values[lane]);
+    const int thread = meeting.warp * static_cast<int>(kLanes) + static_cast<int>(lane);
+    races_->access(thread, args->row, 16, kind, meeting.site);
+  }
 }
 
 std::uint64_t Warps::count_votes(const Meeting& meeting) {

@@ -54,6 +54,7 @@ class Warps {
   Meeting& join(Warp& warp, int index, unsigned lane, unsigned mask, WarpOperation operation, int width,
                 Site site);
   void complete(Meeting& meeting);
+  void report_rows(const Meeting& meeting);                  // of ldmatrix and stmatrix, to the race checker
   static std::uint64_t count_votes(const Meeting& meeting);  // a bit for each lane
   static std::uint64_t shuffled(const Meeting& meeting, unsigned lane);
 

@@ -25,7 +25,8 @@ void for_each_accumulator(std::size_t thread, std::size_t size, Visit visit) {
   for (std::size_t e = 0; e < size; ++e) visit(e, row + e / 2 % 2 * 8, column + e / 4 * 8 + e % 2);
 }
 
-// Read past AddressSanitizer: the variable may have gone out of scope, which is the caller's mistake to report.
+// Read past AddressSanitizer: the variable may have gone out of scope, which is the caller's mistake to
+// report.
 #if defined(__SANITIZE_ADDRESS__)
 __attribute__((no_sanitize("address"), noinline))
 #endif
@@ -38,8 +39,8 @@ bool same_registers(const std::uint32_t* registers, const std::array<std::uint32
 }  // namespace
 
 std::string Warpgroups::Multiplication::describe() const {
-  return "the wgmma at " + where(site) + ", which " + std::to_string(arrived) + " of 128 threads of warpgroup " +
-         std::to_string(warpgroup) + " have issued";
+  return "the wgmma at " + where(site) + ", which " + std::to_string(arrived) +
+         " of 128 threads of warpgroup " + std::to_string(warpgroup) + " have issued";
 }
 
 void Warpgroups::begin_block(RaceChecker* races) {
@@ -80,8 +81,8 @@ Warpgroups::Multiplication& Warpgroups::join(Warpgroup& group, ThreadState& thre
     made->site = site;
     const auto held = std::find_if(thread.loans.begin(), thread.loans.end(),
                                    [&](const Loan& loan) { return loan.d == operands.d; });
-    made->tile = held != thread.loans.end() ? held->tile
-                                            : new_tile(static_cast<std::size_t>(operands.size) * 2);
+    made->tile =
+        held != thread.loans.end() ? held->tile : new_tile(static_cast<std::size_t>(operands.size) * 2);
   }
   Multiplication& operation = *group.operations[index];
   const WgmmaOperands& first = operation.operands;
@@ -150,6 +151,7 @@ void Warpgroups::issue(const WgmmaOperands& operands, Site site) {
     std::copy_n(operands.a_registers, 4, operation.a[lane].begin());
     thread.pinned.push_back({operands.a_registers, operation.a[lane], number, site});
   }
+  if (races_ != nullptr) races_->issue_together(self, operation.known);
   if (++operation.arrived < kThreads) return;
   for (const int waiting : operation.waiting) scheduler_.wake(waiting);
   if (scheduler_.order() == Order::reverse || scheduler_.by_lot(2)) execute(group, number + 1);
@@ -177,23 +179,36 @@ void Warpgroups::commit() {
 
 void Warpgroups::execute(Warpgroup& group, std::size_t count) {
   while (group.executed < count) {
-    multiply(*group.operations.front());
+    multiply(*group.operations.front(), group.times);
     group.operations.pop_front();
     ++group.executed;
   }
 }
 
-void Warpgroups::multiply(const Multiplication& operation) {
+void Warpgroups::read(const Operand& operand, const EngineWork& work, float* out) const {
+  read_operand(shared_, operand, out);
+  if (races_ == nullptr) return;
+  operand.for_each_unit([&](std::uint32_t offset, std::uint32_t, std::uint32_t) {
+    races_->engine_access(work, shared_.at(offset), 16, AccessKind::read);
+  });
+}
+
+void Warpgroups::multiply(const Multiplication& operation, std::vector<std::uint32_t>& times) {
   alignas(64) thread_local float a[16 * 64];
   alignas(64) thread_local float b[16 * 256];
   const WgmmaOperands& operands = operation.operands;
   const auto columns = static_cast<int>(operation.tile->columns);
-  const Operand in_b =
-      decode_operand(shared_, operands.b, operands.major_b, columns, "B", operation.site);
-  read_operand(shared_, in_b, b);
+  EngineWork work;
+  if (races_ != nullptr) {
+    work = races_->begin_work(EngineKind::matrix, operation.warpgroup, operation.known,
+                              "the wgmma of warpgroup ", operation.warpgroup, operation.site);
+    times.push_back(work.time);
+  }
+  const Operand in_b = decode_operand(shared_, operands.b, operands.major_b, columns, "B", operation.site);
+  read(in_b, work, b);
   if (operands.a_registers == nullptr) {
     const Operand in_a = decode_operand(shared_, operands.a, operands.major_a, 64, "A", operation.site);
-    read_operand(shared_, in_a, a);
+    read(in_a, work, a);
   } else {
     for (std::size_t thread = 0; thread < kThreads; ++thread) {
       for_each_accumulator(thread, 8, [&](std::size_t e, std::size_t row, std::size_t k) {
@@ -217,6 +232,7 @@ void Warpgroups::wait(int groups, float* const (&named)[8], Site site) {
   const auto committed = static_cast<int>(thread.commits.size());
   if (committed <= groups) return;
   const std::size_t done = thread.commits[static_cast<std::size_t>(committed - groups - 1)];
+  if (done == 0) return;
   if (done > group.executed) {
     Multiplication& last = *group.operations[done - 1 - group.executed];
     if (last.arrived < kThreads) {
@@ -224,6 +240,9 @@ void Warpgroups::wait(int groups, float* const (&named)[8], Site site) {
       scheduler_.wait(last, site);
     }
     execute(group, done);
+  }
+  if (races_ != nullptr) {
+    races_->learn(self, EngineKind::matrix, self / static_cast<int>(kThreads), group.times[done - 1]);
   }
   check_pinned(thread, done, site);
   take_back(thread, done, named, site);
@@ -257,6 +276,16 @@ void Warpgroups::check_pinned(ThreadState& thread, std::size_t done, Site site) 
                 " were changed before the wgmma_wait at " + where(site) +
                 ". Each operation in flight needs its own");
   });
+}
+
+const Site* Warpgroups::holder(const void* address) const {
+  const auto self = static_cast<std::size_t>(scheduler_.current());
+  if (!used_ || self / kThreads >= warpgroups_.size()) return nullptr;
+  const auto* at = static_cast<const float*>(address);
+  for (const Loan& loan : warpgroups_[self / kThreads]->threads[self % kThreads].loans) {
+    if (at >= loan.d && at < loan.d + loan.size) return &loan.site;
+  }
+  return nullptr;
 }
 
 void Warpgroups::ended() {

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "simt/emulator/hopper_runtime.h"
+#include "simt/emulator/race.h"
 #include "simt/emulator/scheduler.h"
 #include "simt/emulator/shared_memory.h"
+#include "simt/emulator/wgmma_operand.h"
 #include "simt/hopper.h"
 
 namespace simt::emulator {
-
-class RaceChecker;
 
 class Warpgroups {
  public:
@@ -31,6 +31,9 @@ class Warpgroups {
   void commit();
   void wait(int groups, float* const (&named)[8], Site site);
   void ended();
+
+  // The wgmma that holds the accumulator at this address of the running thread's, or null.
+  const Site* holder(const void* address) const;
 
  private:
   static constexpr std::size_t kThreads = 128;
@@ -53,6 +56,7 @@ class Warpgroups {
     std::size_t arrived = 0;
     std::vector<int> waiting;
     Site site;
+    Knowledge known;  // in the race build
   };
 
   // A thread's accumulators in flight, and registers of A that it must not touch.
@@ -81,15 +85,17 @@ class Warpgroups {
   struct Warpgroup {
     std::size_t executed = 0;
     std::deque<std::unique_ptr<Multiplication>> operations;  // those after
+    std::vector<std::uint32_t> times;                        // of those executed, in the race build
     std::array<ThreadState, kThreads> threads;
   };
 
   Warpgroup& warpgroup(int thread) { return *warpgroups_[static_cast<std::size_t>(thread) / kThreads]; }
   Multiplication& join(Warpgroup& group, ThreadState& thread, const WgmmaOperands& operands, Site site);
-  void lend(ThreadState& thread, Multiplication& operation, const WgmmaOperands& operands,
-            std::size_t number, Site site);
+  void lend(ThreadState& thread, Multiplication& operation, const WgmmaOperands& operands, std::size_t number,
+            Site site);
   void execute(Warpgroup& group, std::size_t count);
-  void multiply(const Multiplication& operation);
+  void multiply(const Multiplication& operation, std::vector<std::uint32_t>& times);
+  void read(const Operand& operand, const EngineWork& work, float* out) const;
   void take_back(ThreadState& thread, std::size_t done, float* const (&named)[8], Site site);
   static void check_pinned(ThreadState& thread, std::size_t done, Site site);
   Tile* new_tile(std::size_t columns);

@@ -31,11 +31,11 @@ class Refusal {
 // From one pattern of 8 rows to the next there is room for one, and the swizzle begins anew there.
 void check_pitch(const char* which, std::uint32_t pitch, std::uint32_t pattern, bool swizzled,
                  const Refusal& refuse) {
-  refuse.unless(pitch >= pattern, std::string(which) + " " + number(pitch) + " bytes, and 8 rows take " +
-                                      number(pattern));
-  refuse.unless(!swizzled || pitch % pattern == 0,
-                std::string(which) + " " + number(pitch) + " bytes is no multiple of the " + number(pattern) +
-                    " after which the swizzle repeats");
+  refuse.unless(pitch >= pattern,
+                std::string(which) + " " + number(pitch) + " bytes, and 8 rows take " + number(pattern));
+  refuse.unless(!swizzled || pitch % pattern == 0, std::string(which) + " " + number(pitch) +
+                                                       " bytes is no multiple of the " + number(pattern) +
+                                                       " after which the swizzle repeats");
 }
 
 // Every pattern of 8 rows that the operand touches lies inside one shared object.
@@ -82,7 +82,8 @@ Operand decode_operand(const SharedMemory& shared, std::uint64_t descriptor, Maj
   const auto field = [&](int bit) { return static_cast<std::uint32_t>(descriptor >> bit & 0x3fff) << 4; };
   const auto layout = static_cast<int>(descriptor >> 62);
   Operand operand{field(0), field(16), field(32), layout == 0 ? 0 : 4 - layout, major, count};
-  refuse.unless((descriptor & ~0xc000'3fff'3fff'3fffull) == 0, "bits are set that wgmma_descriptor leaves clear");
+  refuse.unless((descriptor & ~0xc000'3fff'3fff'3fffull) == 0,
+                "bits are set that wgmma_descriptor leaves clear");
   const std::uint32_t pattern = 128u << operand.swizzle;
   const std::uint32_t row = 16u << operand.swizzle;
   const bool swizzles = operand.swizzle > 0;
