@@ -44,24 +44,6 @@ struct Choice {
   double cost;  // microseconds
 };
 
-WgradPlan cut(const ConvShape& shape, const ConvWgradHopperConfig& config) {
-  WgradPlan plan{};
-  plan.config = config;
-  plan.shape = shape;
-  plan.filter_tiles = ceil_div(plan.filters(), config.tile_filters);
-  plan.channel_tiles = ceil_div(plan.channels(), config.box_channels);
-  plan.boxes_across = ceil_div(shape.S, config.box_columns);
-  plan.boxes = plan.boxes_across * ceil_div(shape.R, config.box_rows);
-  plan.image_blocks = ceil_div(shape.N, kImages);
-  plan.db_box = -1;
-  for (int box = 0; box < plan.boxes; ++box) {
-    const int positions = plan.rows_of(box).count * plan.columns_of(box).count;
-    plan.starts[box + 1] = plan.starts[box] + positions * plan.image_blocks;
-    if (plan.db_box < 0 && positions == shape.P * shape.Q) plan.db_box = box;
-  }
-  return plan;
-}
-
 // Whether all numbers of the plan have room. At most as many boxes as taps, at most as many steps as that.
 bool is_too_large(const ConvShape& shape, const ConvWgradHopperConfig& config) {
   const double boxes = double(ceil_div(shape.R, config.box_rows)) * ceil_div(shape.S, config.box_columns);
@@ -71,21 +53,38 @@ bool is_too_large(const ConvShape& shape, const ConvWgradHopperConfig& config) {
   return boxes > kMostBoxes || tiles > kMostTiles || steps > std::numeric_limits<int>::max() / 2;
 }
 
+// All outputs along one axis that the boxes of taps see, one box after the other.
+int outputs_of_boxes(int taps, int of_box, int outputs, int size, int stride, int pad) {
+  int sum = 0;
+  for (int tap = 0; tap < taps; tap += of_box) {
+    sum += useful_outputs(tap, std::min(tap + of_box, taps) - 1, outputs, size, stride, pad).count;
+  }
+  return sum;
+}
+
 Choice evaluate(const ConvShape& shape, ConvWgradHopperConfig config, int multiprocessors) {
   if (is_too_large(shape, config)) return {config, -1};
-  const WgradPlan plan = cut(shape, config);
-  config.tiles = plan.boxes * plan.tiles_of_box();
-  config.blocks = std::clamp(plan.steps() / kLeastSteps, 1, multiprocessors);
+  const int tiles_of_box = shape.groups * ceil_div(shape.C / shape.groups, config.box_channels) *
+                           ceil_div(shape.K / shape.groups, config.tile_filters);
+  const int rows =
+      outputs_of_boxes(shape.R, config.box_rows, shape.P, shape.H, shape.stride_h, shape.pad_top);
+  const int columns =
+      outputs_of_boxes(shape.S, config.box_columns, shape.Q, shape.W, shape.stride_w, shape.pad_left);
+  const int steps = tiles_of_box * rows * columns * ceil_div(shape.N, kImages);
+  config.tiles = tiles_of_box * ceil_div(shape.R, config.box_rows) * ceil_div(shape.S, config.box_columns);
+  config.blocks = std::clamp(steps / kLeastSteps, 1, multiprocessors);
 
   // A wgmma of few columns is limited by what it reads from shared memory.
-  const int columns = config.filters_are_rows ? config.tile_inputs : config.tile_filters;
-  const double rate = kMultiplyAdds * (columns >= 192 ? 1.0 : columns >= 128 ? 0.93 : 0.85);
-  const double bytes = (config.tile_filters + plan.box_size()) * kImages * sizeof(simt::bf16);
-  const double step = std::max(double(plan.sums_of_tile()) * kImages / rate, bytes / kBytes);
+  const int width = config.filters_are_rows ? config.tile_inputs : config.tile_filters;
+  const double rate = kMultiplyAdds * (width >= 192 ? 1.0 : width >= 128 ? 0.93 : 0.85);
+  const double tile = double(config.tile_filters) * config.tile_inputs;
+  const double box = double(config.box_channels) * config.box_rows * config.box_columns;
+  const double step =
+      std::max(tile * kImages / rate, (config.tile_filters + box) * kImages * sizeof(simt::bf16) / kBytes);
   // Every piece is written and read once, by all multiprocessors together.
-  const double piece = 2.0 * sizeof(float) * plan.piece_size() / kBytes;
+  const double piece = 2.0 * sizeof(float) * tile / kBytes;
   const double pieces = 1 + (config.tiles - 1.0) / config.blocks;
-  return {config, ceil_div(plan.steps(), config.blocks) * step + pieces * piece};
+  return {config, ceil_div(steps, config.blocks) * step + pieces * piece};
 }
 
 // The stride and padding that the sizes suggest, with equal padding on all sides. The choice goes by these
@@ -136,6 +135,25 @@ Choice choose(const ConvShape& real_shape, int multiprocessors) {
     }
   }
   return best;
+}
+
+// All of a plan but how many steps a block does.
+WgradPlan cut(const ConvShape& shape, const ConvWgradHopperConfig& config) {
+  WgradPlan plan{};
+  plan.config = config;
+  plan.shape = shape;
+  plan.filter_tiles = ceil_div(plan.filters(), config.tile_filters);
+  plan.channel_tiles = ceil_div(plan.channels(), config.box_channels);
+  plan.boxes_across = ceil_div(shape.S, config.box_columns);
+  plan.boxes = plan.boxes_across * ceil_div(shape.R, config.box_rows);
+  plan.image_blocks = ceil_div(shape.N, kImages);
+  plan.db_box = -1;
+  for (int box = 0; box < plan.boxes; ++box) {
+    const int positions = plan.rows_of(box).count * plan.columns_of(box).count;
+    plan.starts[box + 1] = plan.starts[box] + positions * plan.image_blocks;
+    if (plan.db_box < 0 && positions == shape.P * shape.Q) plan.db_box = box;
+  }
+  return plan;
 }
 
 }  // namespace
