@@ -5,7 +5,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace augment_calls {
 
 using Bytes = const std::uint8_t;
 
@@ -52,9 +52,10 @@ std::string choose(const Shape4& shape, const Pair& crop) {
   return to_string(choose_augment(static_cast<int>(shape[0]), static_cast<int>(shape[3]), crop[0], crop[1]));
 }
 
-}  // namespace
+}  // namespace augment_calls
 
 void bind_augment(py::module_& module) {
+  using namespace augment_calls;
   module.def("augment", &run, py::arg("images"), py::arg("offsets"), py::arg("flips"), py::arg("color_shift"),
              py::arg("mean"), py::arg("x"), py::arg("status"), py::arg("shape"), py::arg("crop"),
              py::arg("mean_shape"), py::arg("dtype"), py::arg("where"));

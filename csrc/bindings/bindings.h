@@ -6,7 +6,8 @@
 //   2. turns addresses into pointers with as_pointer, which knows how many elements each must hold;
 //   3. makes a Launch, for as long as which the GIL is released and the right device is current;
 //   4. calls the launcher in csrc/kernels, which checks its contract and throws.
-// Its last arguments are `dtype` and `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
+// All files are compiled as one (csrc/CMakeLists.txt), so what is a file's own has a namespace of its own.
+// Last arguments are `dtype` and `where`. Shapes arrive as tuples: Shape4 is (C, H, W, N).
 #pragma once
 
 #include <pybind11/pybind11.h>

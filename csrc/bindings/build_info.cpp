@@ -9,7 +9,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace build_info_calls {
 
 #if SIMT_EMULATED
 constexpr const char* kKind = "emulated";
@@ -67,9 +67,10 @@ py::tuple device_status() {
 }
 #endif
 
-}  // namespace
+}  // namespace build_info_calls
 
 void bind_build_info(py::module_& module) {
+  using namespace build_info_calls;
   module.def("build_info", &build_info);
 #if !SIMT_EMULATED
   module.def("device_status", &device_status);

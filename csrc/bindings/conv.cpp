@@ -7,7 +7,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace conv_calls {
 
 void fprop(std::uintptr_t x, std::uintptr_t w, std::uintptr_t b, std::uintptr_t y, const Shape4& x_shape,
            const Shape4& w_shape, const Shape4& y_shape, const Pair& stride, const Pair& pad, int groups,
@@ -99,9 +99,10 @@ void define_choice(py::module_& module, const char* name) {
              "The launch, as text.");
 }
 
-}  // namespace
+}  // namespace conv_calls
 
 void bind_conv(py::module_& module) {
+  using namespace conv_calls;
   module.def("conv_fprop", &fprop, py::arg("x"), py::arg("w"), py::arg("b"), py::arg("y"), py::arg("x_shape"),
              py::arg("w_shape"), py::arg("y_shape"), py::arg("stride"), py::arg("pad"), py::arg("groups"),
              py::arg("relu"), py::arg("dtype"), py::arg("where"));

@@ -5,7 +5,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace dropout_calls {
 
 using Matrix = std::array<std::int64_t, 2>;  // (features, images)
 
@@ -28,9 +28,10 @@ std::string choose(const Matrix& shape, std::uint32_t first_image, bool aligned)
   return to_string(choose_dropout(shape[0], shape[1], first_image, aligned));
 }
 
-}  // namespace
+}  // namespace dropout_calls
 
 void bind_dropout(py::module_& module) {
+  using namespace dropout_calls;
   module.def("dropout", &run, py::arg("x"), py::arg("y"), py::arg("shape"), py::arg("keep"),
              py::arg("inverted"), py::arg("seed"), py::arg("layer"), py::arg("first_row"),
              py::arg("first_image"), py::arg("step"), py::arg("step_address"), py::arg("dtype"),

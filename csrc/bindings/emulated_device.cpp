@@ -14,7 +14,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace emulated_device_calls {
 
 using simt::emulator::AddressSpace;
 using Unlocked = py::call_guard<py::gil_scoped_release>;
@@ -91,9 +91,10 @@ std::optional<int> owner(std::uintptr_t address) {
   return known ? std::optional(region.device) : std::nullopt;
 }
 
-}  // namespace
+}  // namespace emulated_device_calls
 
 void bind_emulated_device(py::module_& module) {
+  using namespace emulated_device_calls;
   // Whatever takes the lock of the streams lets go of Python's first: a thread that runs their work may want
   // that.
   py::class_<Memory>(module, "Memory", py::buffer_protocol())

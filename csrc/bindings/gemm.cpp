@@ -8,7 +8,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace gemm_calls {
 
 using Sizes = std::array<std::int64_t, 3>;  // M, N, K
 
@@ -62,9 +62,10 @@ std::size_t workspace_bytes(const Sizes& sizes, std::string_view dtype) {
   return gemm_workspace_bytes(as_shape(sizes, false, false), element_size(dtype));
 }
 
-}  // namespace
+}  // namespace gemm_calls
 
 void bind_gemm(py::module_& module) {
+  using namespace gemm_calls;
   module.def("gemm", &run, py::arg("a"), py::arg("b"), py::arg("c"), py::arg("sizes"), py::arg("trans_a"),
              py::arg("trans_b"), py::arg("alpha"), py::arg("beta"), py::arg("bias"), py::arg("relu"),
              py::arg("workspace"), py::arg("dtype"), py::arg("out_dtype"), py::arg("where"));

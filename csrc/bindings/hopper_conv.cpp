@@ -10,7 +10,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace hopper_conv_calls {
 
 // Rows, columns, depth and positions of a tile; none: what choose_* says.
 using Sizes = std::optional<std::array<int, 4>>;
@@ -93,9 +93,10 @@ void define_choice(py::module_& module, const char* name) {
              "The launch, as text.");
 }
 
-}  // namespace
+}  // namespace hopper_conv_calls
 
 void bind_hopper_conv(py::module_& module) {
+  using namespace hopper_conv_calls;
   module.def("conv_fprop_hopper", &fprop, py::arg("x"), py::arg("w"), py::arg("b"), py::arg("y"),
              py::arg("x_shape"), py::arg("w_shape"), py::arg("y_shape"), py::arg("stride"), py::arg("pad"),
              py::arg("groups"), py::arg("relu"), py::arg("sizes"), py::arg("multiprocessors"),

@@ -8,7 +8,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace hopper_first_layer_calls {
 
 // blocks: as chosen if 0.
 void run(std::uintptr_t x, std::uintptr_t w, std::uintptr_t b, std::uintptr_t y, const Shape4& x_shape,
@@ -36,9 +36,10 @@ bool fits(std::uintptr_t x, std::uintptr_t y, const Shape4& x_shape, const Shape
                                       reinterpret_cast<const simt::bf16*>(y));
 }
 
-}  // namespace
+}  // namespace hopper_first_layer_calls
 
 void bind_hopper_first_layer(py::module_& module) {
+  using namespace hopper_first_layer_calls;
   module.def("conv_first_layer_hopper", &run, py::arg("x"), py::arg("w"), py::arg("b"), py::arg("y"),
              py::arg("x_shape"), py::arg("w_shape"), py::arg("y_shape"), py::arg("stride"), py::arg("pad"),
              py::arg("relu"), py::arg("blocks"), py::arg("where"));

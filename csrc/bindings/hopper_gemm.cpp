@@ -11,7 +11,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace hopper_gemm_calls {
 
 using Sizes = std::array<std::int64_t, 3>;      // M, N, K
 using Cut = std::optional<std::array<int, 3>>;  // columns of a tile, parts of K, blocks; or as chosen
@@ -96,9 +96,10 @@ std::string choose_with_sgd(const Sizes& sizes) {
   return to_string(choose_gemm_sgd_hopper(as_sgd_shape(sizes)));
 }
 
-}  // namespace
+}  // namespace hopper_gemm_calls
 
 void bind_hopper_gemm(py::module_& module) {
+  using namespace hopper_gemm_calls;
   module.def("gemm_hopper", &run, py::arg("a"), py::arg("b"), py::arg("c"), py::arg("sizes"),
              py::arg("trans_a"), py::arg("trans_b"), py::arg("alpha"), py::arg("beta"), py::arg("bias"),
              py::arg("relu"), py::arg("dtype"), py::arg("cut"), py::arg("workspace"), py::arg("where"));

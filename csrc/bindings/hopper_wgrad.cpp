@@ -8,7 +8,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace hopper_wgrad_calls {
 
 constexpr std::int64_t kStateWords = 3;
 
@@ -68,9 +68,10 @@ void define(py::module_& module, const char* name, Function function, const char
              py::arg(last), doc);
 }
 
-}  // namespace
+}  // namespace hopper_wgrad_calls
 
 void bind_hopper_wgrad(py::module_& module) {
+  using namespace hopper_wgrad_calls;
   module.def("conv_wgrad_hopper", &wgrad, py::arg("x"), py::arg("dy"), py::arg("dw"), py::arg("db"),
              py::arg("filters"), py::arg("bias"), py::arg("filter_rates"), py::arg("bias_rates"),
              py::arg("x_shape"), py::arg("w_shape"), py::arg("y_shape"), py::arg("stride"), py::arg("pad"),

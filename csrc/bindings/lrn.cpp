@@ -8,7 +8,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace lrn_calls {
 
 LrnShape shape_across(const Shape4& x, int groups) {
   require(x[0] <= INT32_MAX, "x has " + std::to_string(x[0]) + " channels, wanted at most 2^31 - 1");
@@ -84,9 +84,10 @@ std::string choose_within(const Shape4& shape, int size) {
   return to_string(choose(shape_within(shape), size));
 }
 
-}  // namespace
+}  // namespace lrn_calls
 
 void bind_lrn(py::module_& module) {
+  using namespace lrn_calls;
   const auto x = py::arg("x"), y = py::arg("y"), dy = py::arg("dy"), dx = py::arg("dx"),
              shape = py::arg("shape"), groups = py::arg("groups"), size = py::arg("size"),
              alpha = py::arg("alpha"), beta = py::arg("beta"), k = py::arg("k"), dtype = py::arg("dtype"),

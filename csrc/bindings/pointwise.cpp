@@ -11,7 +11,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace pointwise_calls {
 
 // The binding of launcher(x, y, count, stream), for whatever type `dtype` names.
 template <class Launcher>
@@ -57,9 +57,10 @@ std::string chosen(std::int64_t count, bool aligned, std::string_view dtype) {
   return to_string(choose(count, element_size(dtype), aligned));
 }
 
-}  // namespace
+}  // namespace pointwise_calls
 
 void bind_pointwise(py::module_& module) {
+  using namespace pointwise_calls;
   const auto x = py::arg("x"), y = py::arg("y"), dy = py::arg("dy"), dx = py::arg("dx"),
              count = py::arg("count"), dtype = py::arg("dtype"), where = py::arg("where"),
              aligned = py::arg("aligned");

@@ -8,7 +8,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace pool_calls {
 
 struct Shapes {
   Windows windows;
@@ -89,9 +89,10 @@ std::string chosen(const Shape4& x_shape, const Pair& outputs, const Pair& size,
   return to_string(choose(shapes.windows, element_size(dtype), aligned));
 }
 
-}  // namespace
+}  // namespace pool_calls
 
 void bind_pool(py::module_& module) {
+  using namespace pool_calls;
   const auto x_shape = py::arg("x_shape"), outputs = py::arg("outputs"), size = py::arg("size"),
              stride = py::arg("stride"), pad = py::arg("pad"), dtype = py::arg("dtype"),
              where = py::arg("where"), aligned = py::arg("aligned");

@@ -5,7 +5,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace sgd_calls {
 
 constexpr std::int64_t kStateWords = 3;
 
@@ -26,9 +26,10 @@ std::string choose(std::int64_t count, bool aligned) {
   return to_string(choose_sgd(count, aligned));
 }
 
-}  // namespace
+}  // namespace sgd_calls
 
 void bind_sgd(py::module_& module) {
+  using namespace sgd_calls;
   module.def("sgd_momentum", &run, py::arg("w"), py::arg("v"), py::arg("dw"), py::arg("w_bf16"),
              py::arg("state"), py::arg("count"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
              py::arg("where"));

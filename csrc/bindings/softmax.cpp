@@ -8,7 +8,7 @@
 namespace py = pybind11;
 
 namespace alexnet {
-namespace {
+namespace softmax_calls {
 
 using Matrix = std::array<std::int64_t, 2>;  // (classes, images)
 
@@ -81,9 +81,10 @@ std::string choose(const Matrix& shape) {
   return to_string(choose_softmax(static_cast<int>(shape[0]), static_cast<int>(shape[1])));
 }
 
-}  // namespace
+}  // namespace softmax_calls
 
 void bind_softmax(py::module_& module) {
+  using namespace softmax_calls;
   module.def("softmax_forward", &run_softmax, py::arg("logits"), py::arg("p"), py::arg("shape"),
              py::arg("dtype"), py::arg("where"));
   module.def("softmax_cross_entropy", &run_loss, py::arg("logits"), py::arg("labels"), py::arg("loss"),
