@@ -1,15 +1,25 @@
-"""Convolution and matrix products of bfloat16: the case tables, any order of threads, any address, NaN, roundings."""
+"""Convolution and matrix products of bfloat16: the case tables, any order of threads, any address, NaN, roundings.
+
+Each on the general kernels and, as on a Hopper GPU, on those for its tensor cores where they take the call.
+"""
 
 import numpy as np
 import pytest
-from tables import OPERATIONS, SEED, drawn, parameters
+from tables import OPERATIONS, PRODUCTS, SEED, drawn, parameters
 
 from alexnet_cuda import ops
 from alexnet_cuda.checks.cases.conv import ConvCase
 from alexnet_cuda.checks.runner import DTYPES, VALUES, check_case, run_guarded
 
-PRODUCTS = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad", "gemm")
+GENERAL, HOPPER = "80", "90"
 BFLOAT16, FLOAT32 = DTYPES["bfloat16"], DTYPES["float32"]
+
+
+@pytest.fixture(params=[GENERAL, HOPPER], autouse=True)
+def capability(request, monkeypatch):
+    """Of the emulated GPU."""
+    monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", request.param)
+    return request.param
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -34,9 +44,10 @@ def test_any_order_gives_the_same_bits(operation, case, monkeypatch):
         assert bits(operation, case, order, threads, monkeypatch) == first, (order, threads)
 
 
+@pytest.mark.parametrize("capability", [GENERAL], indirect=True)
 @pytest.mark.parametrize("name", ("conv2d", "conv2d_dgrad", "gemm"))
 def test_a_result_is_rounded_once(name):
-    """The kernels of float32 sum in the same order, so the results differ by that one rounding."""
+    """The general kernels of float32 sum in the same order, so the results differ by that one rounding."""
     operation = OPERATIONS[name]
     for case in operation.cases[:24]:
         kwargs = drawn(operation, case, "normal").cast(BFLOAT16)

@@ -27,18 +27,18 @@ def parameters(*names: str, large: bool = True) -> list:
     ]
 
 
-# Operations whose kernels take float32 only.
-WITHOUT_BFLOAT16 = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad", "gemm")
+# Operations with two families of kernels in bfloat16; tests/kernels/test_bfloat16_products.py runs both.
+PRODUCTS = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad", "gemm")
 
 
 def kernel_parameters(dtypes: tuple[str, ...] = ("float32", "bfloat16"), large: bool = True) -> list:
-    """(operation, case, dtype) for the operations with a kernel, in those of the dtypes that it takes."""
+    """(operation, case, dtype) for the operations with a kernel; products in float32 only."""
     kernels = backends.load("emulated")
     return [
         pytest.param(*parameter.values, dtype, id=f"{parameter.id}-{dtype}")
         for parameter in parameters(*(name for name in OPERATIONS if hasattr(kernels, name)), large=large)
         for dtype in dtypes
-        if dtype == "float32" or parameter.values[0].name not in WITHOUT_BFLOAT16
+        if dtype == "float32" or parameter.values[0].name not in PRODUCTS
     ]
 
 
@@ -60,4 +60,14 @@ def assert_right(
         assert result.passed, f"{where}: {result.message}, error {result.error:.3g}, bound {result.bound:.3g}"
 
 
-__all__ = ["DTYPES", "OPERATIONS", "SEED", "assert_right", "drawn", "is_large", "kernel_parameters", "parameters"]
+__all__ = [
+    "DTYPES",
+    "OPERATIONS",
+    "PRODUCTS",
+    "SEED",
+    "assert_right",
+    "drawn",
+    "is_large",
+    "kernel_parameters",
+    "parameters",
+]
