@@ -54,63 +54,82 @@ struct OperandTiles {
   alignas(1024) unsigned char b[256 * 128];
 };
 
-template <Swizzle kSwizzle, Major kMajor>
-__device__ void fill_operand(unsigned char* tile, int count, float (*value)(int, int)) {
+template <Swizzle kSwizzle>
+__device__ void fill_operand(unsigned char* tile, Major major, int count, float (*value)(int, int)) {
   for (int at = static_cast<int>(threadIdx.x); at < count * Layout<kSwizzle>::kPanel; at += 128) {
     const int i = at % count, k = at / count;
-    *reinterpret_cast<bf16*>(tile + Layout<kSwizzle>::place(kMajor, count, i, k)) =
-        simt::to_bf16(value(i, k));
+    *reinterpret_cast<bf16*>(tile + Layout<kSwizzle>::place(major, count, i, k)) = simt::to_bf16(value(i, k));
+  }
+}
+
+// Registers of A for the step of 16 that begins at k.
+__device__ inline void fill_registers(std::uint32_t (&a)[4], int row, int pair, int k) {
+  for (int i = 0; i < 4; ++i) {
+    const int m = row + i % 2 * 8, at = k + i / 2 * 8 + pair;
+    const std::uint32_t low = simt::bf16_bits(simt::to_bf16(a_value(m, at)));
+    a[i] = low | std::uint32_t{simt::bf16_bits(simt::to_bf16(a_value(m, at + 1)))} << 16;
   }
 }
 
 // D = A B, then D += A B once more, with A in registers where it is K-major.
-template <Swizzle kSwizzle, Major kA, Major kB, int kN>
-__global__ void __launch_bounds__(128) multiply(float* y) {
+template <Swizzle kSwizzle, Major kA, Major kB, int kSize>
+__device__ __forceinline__ void multiply_twice(float (&d)[kSize], const OperandTiles& tiles, int columns,
+                                               const std::uint32_t (&a)[4][4]) {
   using Tile = Layout<kSwizzle>;
+  simt::wgmma_fence();
+  SIMT_UNROLL
+  for (int step = 0; step < Tile::kPanel / 16; ++step) {
+    const auto of_a = Tile::descriptor(tiles.a, kA, 64, step * 16);
+    simt::wgmma<kA, kB>(d, of_a, Tile::descriptor(tiles.b, kB, columns, step * 16), step > 0);
+  }
+  simt::wgmma_commit();
+  simt::wgmma_fence();
+  SIMT_UNROLL
+  for (int step = 0; step < Tile::kPanel / 16; ++step) {
+    const auto of_b = Tile::descriptor(tiles.b, kB, columns, step * 16);
+    if constexpr (kA == Major::k) {
+      simt::wgmma<kB>(d, a[step], of_b, true);
+    } else {
+      simt::wgmma<kA, kB>(d, Tile::descriptor(tiles.a, kA, 64, step * 16), of_b, true);
+    }
+  }
+  simt::wgmma_commit();
+  simt::wgmma_wait<0>(d);
+}
+
+template <Swizzle kSwizzle, int kN>
+__global__ void __launch_bounds__(128) multiply(Major major_a, Major major_b, int columns, float* y) {
   SIMT_DYN_SHARED(tiles, OperandTiles);
-  const int thread = static_cast<int>(threadIdx.x), row = thread / 32 * 16 + thread % 32 / 4,
-            pair = thread % 4 * 2;
-  constexpr int kColumns =
-      kB == Major::mn ? (kN + Tile::kRow / 2 - 1) / (Tile::kRow / 2) * (Tile::kRow / 2) : kN;
-  fill_operand<kSwizzle, kA>(tiles.a, 64, a_value);
-  fill_operand<kSwizzle, kB>(tiles.b, kColumns, b_value);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int row = thread / 32 * 16 + thread % 32 / 4, pair = thread % 4 * 2;
+  fill_operand<kSwizzle>(tiles.a, major_a, 64, a_value);
+  fill_operand<kSwizzle>(tiles.b, major_b, columns, b_value);
+  std::uint32_t a[4][4];
+  SIMT_UNROLL
+  for (int step = 0; step < 4; ++step) fill_registers(a[step], row, pair, step * 16);
   simt::fence_proxy_async();
   __syncthreads();
   float d[kN / 2];
-  std::uint32_t a[Tile::kPanel / 16][4];
-  SIMT_UNROLL
-  for (int step = 0; step < Tile::kPanel / 16; ++step) {
-    SIMT_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      const int m = row + i % 2 * 8, k = step * 16 + i / 2 * 8 + pair;
-      const std::uint32_t low = simt::bf16_bits(simt::to_bf16(a_value(m, k)));
-      a[step][i] = low | std::uint32_t{simt::bf16_bits(simt::to_bf16(a_value(m, k + 1)))} << 16;
-    }
+  if (major_a == Major::k && major_b == Major::k) {
+    multiply_twice<kSwizzle, Major::k, Major::k>(d, tiles, columns, a);
+  } else if (major_a == Major::k) {
+    multiply_twice<kSwizzle, Major::k, Major::mn>(d, tiles, columns, a);
+  } else if (major_b == Major::k) {
+    multiply_twice<kSwizzle, Major::mn, Major::k>(d, tiles, columns, a);
+  } else {
+    multiply_twice<kSwizzle, Major::mn, Major::mn>(d, tiles, columns, a);
   }
-  simt::wgmma_fence();
-  SIMT_UNROLL
-  for (int pass = 0; pass < 2; ++pass) {
-    SIMT_UNROLL
-    for (int step = 0; step < Tile::kPanel / 16; ++step) {
-      const auto b = Tile::descriptor(tiles.b, kB, kColumns, step * 16);
-      if (pass == 1 && kA == Major::k) {
-        simt::wgmma<kB>(d, a[step], b, true);
-      } else {
-        simt::wgmma<kA, kB>(d, Tile::descriptor(tiles.a, kA, 64, step * 16), b, pass > 0 || step > 0);
-      }
-    }
-    simt::wgmma_commit();
-    if (pass == 0) simt::wgmma_fence();
-  }
-  simt::wgmma_wait<0>(d);
   SIMT_UNROLL
   for (int e = 0; e < kN / 2; ++e) y[(row + e / 2 % 2 * 8) * kN + e / 4 * 8 + pair + e % 2] = d[e];
 }
 
-template <Swizzle kSwizzle, Major kA, Major kB, int kN>
-bool product() {
+template <Swizzle kSwizzle, int kN>
+bool product(Major a, Major b) {
+  // MN-major operands come in whole blocks.
+  constexpr int kBlock = Layout<kSwizzle>::kRow / 2;
+  const int columns = b == Major::mn ? (kN + kBlock - 1) / kBlock * kBlock : kN;
   DeviceBuffer<float> y(64 * kN);
-  launch(multiply<kSwizzle, kA, kB, kN>, 1, 128, sizeof(OperandTiles), 0, y.data());
+  launch(multiply<kSwizzle, kN>, 1, 128, sizeof(OperandTiles), 0, a, b, columns, y.data());
   const auto values = y.to_host();
   for (int m = 0; m < 64; ++m) {
     for (int n = 0; n < kN; ++n) {
@@ -124,8 +143,8 @@ bool product() {
 
 template <Swizzle kSwizzle, int kN>
 bool products() {
-  return product<kSwizzle, Major::k, Major::k, kN>() && product<kSwizzle, Major::k, Major::mn, kN>() &&
-         product<kSwizzle, Major::mn, Major::k, kN>() && product<kSwizzle, Major::mn, Major::mn, kN>();
+  return product<kSwizzle, kN>(Major::k, Major::k) && product<kSwizzle, kN>(Major::k, Major::mn) &&
+         product<kSwizzle, kN>(Major::mn, Major::k) && product<kSwizzle, kN>(Major::mn, Major::mn);
 }
 
 bool wgmma_of_narrow_tiles() {

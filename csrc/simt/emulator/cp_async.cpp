@@ -56,8 +56,7 @@ void SmallCopies::wait(int groups) {
   }
 }
 
-void SmallCopies::ended() {
-  if (!used_) return;
+void SmallCopies::finish_all() {
   for (const Copy& copy : state().copies) finish(copy);
 }
 

@@ -21,7 +21,9 @@ class SmallCopies {
   void issue(void* to, const void* from, int bytes, Site site);
   void commit();
   void wait(int groups);
-  void ended();
+  void ended() {
+    if (used_) finish_all();
+  }
 
  private:
   struct Copy {
@@ -40,6 +42,7 @@ class SmallCopies {
   ThreadState& state();  // of the running thread
   static void move(const Copy& copy);
   void finish(const Copy& copy);
+  void finish_all();  // of the running thread
 
   Scheduler& scheduler_;
   const SharedMemory& shared_;

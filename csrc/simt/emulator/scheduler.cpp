@@ -77,6 +77,7 @@ bool Scheduler::advance_background() {
 
 // The thread whose turn it is, or -1 when all have ended. Copies run when no thread can, and by lot before.
 int Scheduler::next() {
+  if (ring_size_ > 0 && order_ != Order::random) return pop();
   if (by_lot(4)) advance_background();
   while (ring_size_ == 0 && done_ < count_ && advance_background()) {
   }

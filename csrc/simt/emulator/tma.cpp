@@ -15,7 +15,7 @@ void BulkCopies::begin_block(RaceChecker* races, int device) {
   device_ = device;
   loads_.clear();
   stores_.clear();
-  threads_.assign(static_cast<std::size_t>(scheduler_.threads()), {});
+  threads_.clear();
 }
 
 void BulkCopies::end_block() {
@@ -70,7 +70,7 @@ void BulkCopies::load(void* to, const TensorMap& map, void* barrier, const int* 
 
 void BulkCopies::store(const TensorMap& map, const void* from, const int* at, int rank, Site site) {
   Copy copy = begin(map, from, at, rank, "tma_store", site);
-  ThreadState& thread = threads_[static_cast<std::size_t>(copy.thread)];
+  ThreadState& thread = threads_[copy.thread];
   copy.group = thread.committed;
   copy.data.assign(copy.shared, copy.shared + box_bytes(map));
   ++thread.open;
@@ -83,14 +83,14 @@ void BulkCopies::store(const TensorMap& map, const void* from, const int* at, in
 }
 
 void BulkCopies::commit() {
-  ThreadState& thread = threads_[static_cast<std::size_t>(scheduler_.current())];
+  ThreadState& thread = threads_[scheduler_.current()];
   ++thread.committed;
   thread.open = 0;
 }
 
 void BulkCopies::wait(int groups, StoreWait until) {
   const int self = scheduler_.current();
-  ThreadState& thread = threads_[static_cast<std::size_t>(self)];
+  ThreadState& thread = threads_[self];
   const int done = thread.committed - groups;
   thread.read = std::max(thread.read, done);
   for (Copy& copy : stores_) {
@@ -111,8 +111,10 @@ void BulkCopies::wait(int groups, StoreWait until) {
 }
 
 // The running thread ends: shared memory may go any time.
-void BulkCopies::ended() {
-  const ThreadState& thread = threads_[static_cast<std::size_t>(scheduler_.current())];
+void BulkCopies::check_waited() const {
+  const auto found = threads_.find(scheduler_.current());
+  if (found == threads_.end()) return;
+  const ThreadState& thread = found->second;
   if (thread.open == 0 && thread.read >= thread.committed) return;
   const std::string missing =
       thread.open > 0 ? "tma_store_commit() and tma_store_wait_read<0>()" : "tma_store_wait_read<0>()";
@@ -215,7 +217,7 @@ EngineWork BulkCopies::begin_work(const Copy& copy, EngineKind kind) {
   }
   const EngineWork work =
       races_->begin_work(kind, copy.thread, copy.known, "the tma_store of thread ", copy.thread, copy.site);
-  threads_[static_cast<std::size_t>(copy.thread)].done.push_back({kind, copy.group, work.time});
+  threads_[copy.thread].done.push_back({kind, copy.group, work.time});
   return work;
 }
 

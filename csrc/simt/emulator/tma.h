@@ -7,6 +7,7 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <vector>
 
 #include "simt/emulator/address_space.h"
@@ -30,7 +31,9 @@ class BulkCopies final : public Background {
   void store(const TensorMap& map, const void* from, const int* at, int rank, Site site);
   void commit();
   void wait(int groups, StoreWait until);
-  void ended();
+  void ended() {
+    if (!threads_.empty()) check_waited();
+  }
 
   bool advance(Random* random) override;
 
@@ -70,6 +73,7 @@ class BulkCopies final : public Background {
   void check_global(const Copy& copy, const BoxRow& row);
   void run_load(const Copy& copy);
   void read_source(const Copy& copy);
+  void check_waited() const;
   void check_source(const Copy& copy) const;
   void write_target(const Copy& copy);
   void advance_store(Copy& copy);
@@ -82,7 +86,7 @@ class BulkCopies final : public Background {
   RaceChecker* races_ = nullptr;
   int device_ = kNoDevice;
   std::deque<Copy> loads_, stores_;
-  std::vector<ThreadState> threads_;
+  std::map<int, ThreadState> threads_;  // those that store
   Region region_;  // the latest that was looked up, and the state of the address space then
   bool known_ = false;
   std::uint64_t version_ = ~std::uint64_t{0};

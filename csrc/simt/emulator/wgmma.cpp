@@ -288,7 +288,7 @@ const Site* Warpgroups::holder(const void* address) const {
   return nullptr;
 }
 
-void Warpgroups::ended() {
+void Warpgroups::check_taken_back() {
   const int self = scheduler_.current();
   if (static_cast<std::size_t>(self) / kThreads >= warpgroups_.size()) return;
   const ThreadState& thread = warpgroup(self).threads[static_cast<std::size_t>(self) % kThreads];

@@ -30,7 +30,9 @@ class Warpgroups {
   void fence();
   void commit();
   void wait(int groups, float* const (&named)[8], Site site);
-  void ended();
+  void ended() {
+    if (used_) check_taken_back();
+  }
 
   // The wgmma that holds the accumulator at this address of the running thread's, or null.
   const Site* holder(const void* address) const;
@@ -98,6 +100,7 @@ class Warpgroups {
   void read(const Operand& operand, const EngineWork& work, float* out) const;
   void take_back(ThreadState& thread, std::size_t done, float* const (&named)[8], Site site);
   static void check_pinned(ThreadState& thread, std::size_t done, Site site);
+  void check_taken_back();
   Tile* new_tile(std::size_t columns);
 
   Scheduler& scheduler_;
