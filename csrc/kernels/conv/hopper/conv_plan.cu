@@ -15,8 +15,6 @@ namespace {
 constexpr double kProducts = 2048 * 0.93;
 // Bytes from the L2 cache: 8 TB/s for 132 multiprocessors at 1.755 GHz, which other kernels have reached.
 constexpr double kBytes = 34.5;
-// Neither reaches its limit beside the other: the part of the shorter time that shows (a guess).
-constexpr double kBoth = 0.1;
 // A tile's cycles that hide behind nothing: the results' way to memory, and the end of the last wgmma.
 constexpr double kTileCycles = 1500;
 
@@ -122,9 +120,9 @@ ConvCut cut_of(const ConvPass& pass, const ConvHopperConfig& config) {
   return cut;
 }
 
-// The blocks work in rounds (pipeline.h). What comes before the last block of images is spread evenly. There,
-// tiles come longest first, and the next round goes the other way: a block with a long tile gets a short one,
-// so a round counts the mean of its first and last, and the last round its first.
+// The blocks work in rounds (pipeline.h). Before the last block of images a tile counts the average. There,
+// tiles come longest first, and the next round goes the other way: who has a long tile gets a short one, so a
+// round counts the mean of its first and last, and the last round its first.
 double estimated_cycles(const ConvPass& pass, const ConvHopperConfig& config, int multiprocessors) {
   const ConvCut cut = cut_of(pass, config);
   const bool one_tap = config.taps == 1;
@@ -132,10 +130,7 @@ double estimated_cycles(const ConvPass& pass, const ConvHopperConfig& config, in
   const double seen = one_tap ? 1 : double(config.positions + config.taps - 1) / config.positions;
   const double bytes =
       (double(config.rows) * config.taps + config.columns * seen) * config.depth * sizeof(simt::bf16);
-  const double multiply = products / kProducts;
-  const double fetch = bytes / kBytes;
-  const double step =
-      (std::max(multiply, fetch) + kBoth * std::min(multiply, fetch)) * ceil_div(pass.depth, config.depth);
+  const double step = std::max(products / kProducts, bytes / kBytes) * ceil_div(pass.depth, config.depth);
   const auto steps_across = [&](int column) { return one_tap ? cut.columns_of({0, column}).count() : 1; };
 
   std::int64_t down = 0, across = 0;
@@ -143,19 +138,21 @@ double estimated_cycles(const ConvPass& pass, const ConvHopperConfig& config, in
   for (int column = 0; column < cut.places.columns; ++column) across += steps_across(column);
   const int tiles_of_place = cut.row_tiles * cut.groups;
   const int tiles = cut.tiles_of_images();
-  const double even =
-      (kTileCycles * tiles + step * tiles_of_place * down * across) * (cut.image_tiles - 1) / multiprocessors;
+  const int before = tiles * (cut.image_tiles - 1);
+  const double average = kTileCycles + step * down * across / (cut.places.rows * cut.places.columns);
 
   const auto cycles_of = [&](int tile) {
     const TilePlace place = cut.places.at(tile / tiles_of_place);
     return kTileCycles + step * cut.rows_of(place).count() * steps_across(place.column);
   };
-  double last = 0;
-  for (int first = 0; first < tiles; first += multiprocessors) {
-    const int end = std::min(first + multiprocessors, tiles);
-    last += end < tiles ? (cycles_of(first) + cycles_of(end - 1)) / 2 : cycles_of(first);
+  double cycles = before / multiprocessors * average;
+  for (int first = -(before % multiprocessors); first < tiles; first += multiprocessors) {
+    const int longest = std::max(first, 0);
+    const int shortest = std::min(first + multiprocessors, tiles) - 1;
+    const bool is_last = shortest == tiles - 1;
+    cycles += is_last ? cycles_of(longest) : (cycles_of(longest) + cycles_of(shortest)) / 2;
   }
-  return even + last;
+  return cycles;
 }
 
 bool can_take(const ConvKernel& kernel, const ConvPass& pass, int positions) {
