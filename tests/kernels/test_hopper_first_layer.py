@@ -79,8 +79,9 @@ LAYERS = (
     Layer(3, 23, 23, 64, 96, 11, 11, stride=4, relu=True),  # AlexNet's filters, 16 positions
     Layer(3, 19, 15, 72, 48, 11, 11, stride=4, pad=2),  # one tower; images beside the tile
     Layer(3, 18, 14, 8, 96, 11, 11, stride=4, ceil_mode=True, bias=False),  # windows past the edge
+    Layer(3, 15, 15, 8, 100, 11, 11, stride=4),  # 128 filters of which 100 exist
     Layer(3, 6, 5, 16, 64, 3, 3, pad=1, relu=True),
-    Layer(3, 9, 9, 64, 97, 7, 7, stride=2, pad=3),  # 128 filters of which 97 exist
+    Layer(3, 9, 9, 64, 97, 7, 7, stride=2, pad=3),
     Layer(4, 6, 7, 24, 200, 4, 4, stride=3),  # two launches; products a multiple of 16
     Layer(6, 8, 8, 8, 70, 8, 8, pad=1),  # the most products
     Layer(1, 3, 4, 8, 3, 1, 1),

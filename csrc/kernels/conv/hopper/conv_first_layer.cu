@@ -54,7 +54,29 @@ void start(const FirstLayerArguments& arguments, const FirstLayerHopperConfig& c
   launch_pipeline<Problem>(arguments, config.tiles, config.blocks, stream);
 }
 
-constexpr int kRowsOf96 = 368;  // what three stages beside the weights of 96 filters have room for
+// The kernels. AlexNet's first layer sums 363 products, 23 wgmmas.
+struct Instance {
+  int filters, stages, steps;
+  void (*start)(const FirstLayerArguments&, const FirstLayerHopperConfig&, simt::stream_t);
+};
+template <int kFilters, int kStages, int kSteps>
+constexpr Instance kInstance = {kFilters, kStages, kSteps,
+                                start<FirstLayerProblem<kFilters, kStages, kSteps>>};
+constexpr int kAlexnetSteps = 23;
+constexpr Instance kInstances[] = {kInstance<64, 3, kAlexnetSteps>, kInstance<96, 3, kAlexnetSteps>,
+                                   kInstance<128, 2, kAlexnetSteps>, kInstance<64, 3, 0>,
+                                   kInstance<128, 2, 0>};
+
+// The first that has room for all filters, or the last there is.
+const Instance& instance_for(int filters, int steps) {
+  const Instance* found = nullptr;
+  for (const Instance& one : kInstances) {
+    if (one.steps != steps) continue;
+    found = &one;
+    if (one.filters >= filters) break;
+  }
+  return *found;
+}
 
 }  // namespace
 
@@ -65,9 +87,11 @@ bool conv_first_layer_hopper_fits(const ConvShape& s, const simt::bf16* x, const
 
 FirstLayerHopperConfig choose_conv_first_layer_hopper(const ConvShape& s) {
   FirstLayerHopperConfig config{};
-  const bool fits_96 = s.C * s.R * s.S <= kRowsOf96;
-  config.filters = s.K <= 64 ? 64 : s.K <= 96 && fits_96 ? 96 : 128;
-  config.stages = config.filters == 128 ? 2 : 3;
+  const int steps = (s.C * s.R * s.S + 15) / 16;
+  const Instance& instance = instance_for(s.K, steps == kAlexnetSteps ? steps : 0);
+  config.filters = instance.filters;
+  config.stages = instance.stages;
+  config.steps = instance.steps;
   config.launches = (s.K + config.filters - 1) / config.filters;
   const std::int64_t tiles = std::int64_t(s.P) * s.Q * ((s.N + kImages - 1) / kImages);
   require(tiles < std::int64_t{1} << 31, "conv_first_layer_hopper: too many positions and images");
@@ -106,13 +130,7 @@ void conv_first_layer_hopper(const simt::bf16* x, const simt::bf16* w, const flo
   arguments.relu = relu;
   for (int launch = 0; launch < config.launches; ++launch) {
     arguments.first_filter = launch * config.filters;
-    if (config.filters == 64) {
-      start<FirstLayerProblem<64, kMostProducts, 3>>(arguments, config, stream);
-    } else if (config.filters == 96) {
-      start<FirstLayerProblem<96, kRowsOf96, 3>>(arguments, config, stream);
-    } else {
-      start<FirstLayerProblem<128, kMostProducts, 2>>(arguments, config, stream);
-    }
+    instance_for(config.filters, config.steps).start(arguments, config, stream);
   }
 }
 

@@ -10,9 +10,10 @@
 namespace alexnet {
 
 // `launches` launches of one kernel, each for `filters` filters (64, 96 or 128, some of which may not exist),
-// whose ring has `stages` stages; `blocks` blocks share the `tiles` pairs of a position and 64 images.
+// whose ring has `stages` stages; `steps` wgmmas of 16 products a tile, or 0 where a loop counts them;
+// `blocks` blocks share the `tiles` pairs of a position and 64 images.
 struct FirstLayerHopperConfig {
-  int filters, stages;
+  int filters, stages, steps;
   int launches;
   int tiles, blocks;
 };

@@ -30,7 +30,8 @@
 //     staging      for each consumer 48 filters x 64 images                          2 * 48 * 128 B = 12 KB
 //     bias         one float for each filter
 //
-// 128 filters leave room for two stages.
+// 128 filters leave room for two stages. Other numbers of products than AlexNet's (353 to 368) have stages of
+// 384 rows, and 64 or 128 filters.
 //
 // What limits it: the copies. A patch is 46 KB for 1104 clocks of wgmma, and each multiprocessor gets about
 // 35 bytes a clock when all of them ask (8 TB/s): 1360 clocks. Of those bytes memory itself reads few, since
@@ -66,8 +67,10 @@ struct FirstLayerTile {
   int position;  // p * Q + q
 };
 
-// kRows: room for products in a stage, a multiple of 16.
-template <int kFilters, int kRows, int kStages_>
+// kSteps: wgmmas of 16 products, or 0: as many as the products need, counted by a loop. With a constant
+// number ptxas knows which registers the wgmmas of a tile work on; across the turns of a loop it puts a fence
+// in front of each.
+template <int kFilters, int kStages_, int kSteps>
 class FirstLayerProblem : public PipelineProblem {
  public:
   static constexpr int kStages = kStages_;
@@ -75,7 +78,8 @@ class FirstLayerProblem : public PipelineProblem {
   static constexpr bool kInTurns = true;
   static constexpr int kTiles = 1;
   static constexpr int kSums = kFilters / 2;
-  static constexpr int kHalf = kFilters / 2;  // filters of one store
+  static constexpr int kHalf = kFilters / 2;                                    // filters of one store
+  static constexpr int kRows = kSteps > 0 ? 16 * kSteps : kFirstLayerProducts;  // of a stage
 
   using Arguments = FirstLayerArguments;
   using Tile = FirstLayerTile;
@@ -125,6 +129,7 @@ class FirstLayerProblem : public PipelineProblem {
 
   __device__ __forceinline__ void multiply(const Stage& stage, int, Sums& sums, bool) const {
     const int steps = steps_of_16();
+    SIMT_UNROLL
     for (int step = 0; step < steps; ++step) {
       const std::uint64_t a = simt::wgmma_descriptor(&stage.patch[16 * step][0], sizeof(Stage), 1024);
       const simt::bf16* weights = weights_ + step / 4 * (kFilters * 64) + step % 4 * 16;
@@ -154,7 +159,7 @@ class FirstLayerProblem : public PipelineProblem {
   static constexpr int kThreads = (kConsumers + 1) * kWarpgroup;
 
   // Rows of the patch that are multiplied, in sixteens.
-  __device__ __forceinline__ int steps_of_16() const { return (f_.products + 15) / 16; }
+  __device__ __forceinline__ int steps_of_16() const { return kSteps > 0 ? kSteps : (f_.products + 15) / 16; }
 
   // Transposes the launch's filters into Major::k. A thread has one filter and brings eight of its products
   // at a time: neighbours read neighbouring filters, and write 16 bytes each to different banks.
