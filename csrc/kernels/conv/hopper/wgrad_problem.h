@@ -18,7 +18,7 @@ struct WgradArguments {
 
 // Tiles of kRows x kColumns sums, which kConsumers share by rows.
 template <int kRows, int kColumns, int kConsumers_, bool kFiltersAreRows, int kStages_>
-class WgradProblem {
+class WgradProblem : public PipelineProblem {
  public:
   static constexpr int kFilters = kFiltersAreRows ? kRows : kColumns;
   static constexpr int kInputs = kFiltersAreRows ? kColumns : kRows;
