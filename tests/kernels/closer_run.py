@@ -53,7 +53,8 @@ def launches(module: Any) -> Iterator[str]:
     for operation, choose in TILED.items():
         for case in tile_cases(operation):
             where = (case.stride, case.stride), (case.pad, case.pad)
-            yield f"{operation}: {getattr(module, choose)(case.x, case.w, case.y, *where, case.groups, True)}"
+            config = getattr(module, choose)(case.x, case.w, case.y, *where, case.groups, True, "float32")
+            yield f"{operation}: {config}"
 
 
 def cases_of(operation: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from alexnet_cuda.checks import OPERATIONS
 
 pytestmark = pytest.mark.slow
 
-DTYPES = ("float32",)
+DTYPES = ("float32", "bfloat16")
 
 
 def told(done):
