@@ -43,7 +43,8 @@ def workspace_bytes(op: str, *shapes: Sequence[int], dtype: np.dtype | type | st
     wanted = {"bias_grad": 2}.get(op, 3)
     if len(shapes) != wanted:
         raise ValueError(f"workspace_bytes: got {len(shapes)} shapes for {op}, wanted {wanted}, the result's last")
-    return SPLIT_REDUCTIONS[op](_module(backend, np.dtype(dtype)), *(tuple(shape) for shape in shapes), np.dtype(dtype).name)
+    module = _module(backend, np.dtype(dtype))
+    return SPLIT_REDUCTIONS[op](module, *(tuple(shape) for shape in shapes), np.dtype(dtype).name)
 
 
 def _module(backend: str, dtype: np.dtype) -> Any:

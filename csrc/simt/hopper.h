@@ -13,9 +13,8 @@
 //                                       returns at once
 //   mbarrier_test(b, parity)            whether it has
 //
-//   make_tensor_map(TensorMapSpec)      on the host: how a tensor lies in memory, and the box that copies
-//   take tma_load(to, map, b, {i0, i1, ...}) one thread: copies the box that begins at element {i0, i1, ...}
-//   into
+//   make_tensor_map(TensorMapSpec)      on the host: how a tensor lies in memory, and the box of it to copy
+//   tma_load(to, map, b, {i0, i1, ...}) one thread: copies the box that begins at element {i0, i1, ...} into
 //                                       shared memory, zeros for what lies outside the tensor, and gives its
 //                                       bytes (zeros too) to barrier b
 //   tma_store(map, from, {i0, ...})     one thread: the other way; what lies outside is not written
@@ -26,23 +25,26 @@
 //   fence_proxy_async()                 by threads that wrote shared memory, before the barrier after which a
 //                                       tma_store, tma_load or wgmma touches what they wrote
 //
-//   wgmma<Major A, Major B>(d, a, b, add)  by the 128 threads of a warpgroup: D (+)= A B, 64 x n x 16,
-//   bfloat16
+//   wgmma<Major A, Major B>(d, a, b, add)
+//                                       by the 128 threads of a warpgroup: D (+)= A B, 64 x n x 16, bfloat16
 //                                       in, float32 out, n = 2 * size of d (8, 16, ... 256). a and b are
 //                                       descriptors; `add` false: D = A B
-//   wgmma<Major B>(d, a_registers, b, add)  the same with A in registers, uint32_t[4]
+//   wgmma<Major B>(d, a, b, add)        the same with A in registers, uint32_t[4]
 //   wgmma_fence()                       before the first wgmma, and after d or a were touched by other means
 //   wgmma_commit()                      what was issued since the last commit is one group
 //   wgmma_wait<n>(d, ...)               until all but the last n groups are done; names the accumulators that
 //                                       may be read afterwards
-//   wgmma_descriptor(tile, leading, stride, swizzle)   an operand in shared memory
+//   wgmma_descriptor(tile, leading, stride, swizzle)
+//                                       an operand in shared memory
 //
-//   ldmatrix_x4<trans>(r, row), stmatrix_x4<trans>(row, r)   four 8x8 matrices between a warp's registers and
-//                                       shared memory; lane i gives the address of row i % 8 of matrix i / 8
+//   ldmatrix_x4<trans>(r, row)          four 8x8 matrices from shared memory into a warp's registers; lane i
+//   stmatrix_x4<trans>(row, r)          gives the address of row i % 8 of matrix i / 8; and the other way
 //   mma_m16n8k16(d, a, b)               a warp: D += A B, bfloat16 in, float32 out
-//   cp_async16(to, from, bytes)         16 bytes from global to shared memory, the last 16 - bytes of them
-//   zero cp_async_commit(), cp_async_wait<n>()   groups, as above, of one thread setmaxnreg_inc<n>(),
-//   setmaxnreg_dec<n>()   by a warpgroup: registers of each thread from here on
+//   cp_async16(to, from, bytes)         16 bytes from global to shared memory, but the last 16 - bytes zero
+//   cp_async_commit()                   groups of one thread's copies, as above
+//   cp_async_wait<n>()
+//   setmaxnreg_inc<n>()                 by a warpgroup: registers of each thread from here on
+//   setmaxnreg_dec<n>()
 //
 // Registers. Thread t of a warpgroup holds of D, with w = t / 32, g = t % 32 / 4, q = t % 4:
 //     d[4 * j + 2 * i + h]  is  row 16 * w + 8 * i + g, column 8 * j + 2 * q + h.
