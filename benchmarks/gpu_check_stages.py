@@ -317,7 +317,7 @@ STAGES = (
     Stage("tests", tests, 150),
     Stage("sanitizers", sanitizers, 120),
     Stage("bf16, 128 images", partial(timings, precision="bf16", images=128, seconds=50), 70),
+    Stage("training", training, 60),
     Stage("bf16, 1024 images", partial(timings, precision="bf16", images=1024, seconds=70), 90),
     Stage("fp32, 128 images", partial(timings, precision="fp32", images=128, seconds=60), 80),
-    Stage("training", training, 60),
 )

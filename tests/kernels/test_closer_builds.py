@@ -13,7 +13,8 @@ from alexnet_cuda.checks import OPERATIONS
 
 pytestmark = pytest.mark.slow
 
-DTYPES = ("float32", "bfloat16")
+# dtype and compute capability: products of bfloat16 have general kernels and those for Hopper's tensor cores.
+KERNELS = (("float32", "80"), ("bfloat16", "80"), ("bfloat16", "90"))
 
 
 def told(done):
@@ -21,10 +22,11 @@ def told(done):
     return (done.stdout[-3000:] + done.stderr[-6000:]).strip()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "capability"), KERNELS)
 @pytest.mark.parametrize("build", closer_builds.BUILDS)
-def test_small_cases_of_every_operation(build, dtype):
-    done = closer_builds.run(build, closer_builds.module(build), "cases", dtype)
+def test_small_cases_of_every_operation(build, dtype, capability):
+    path = closer_builds.module(build)
+    done = closer_builds.run(build, path, "cases", dtype, ALEXNET_EMULATOR_CAPABILITY=capability)
     assert done.returncode == 0, told(done)
     assert {line.split(",")[0] for line in done.stdout.splitlines() if "," in line} == set(OPERATIONS)
 

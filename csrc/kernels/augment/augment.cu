@@ -4,12 +4,11 @@
 // It is a transpose: images are stored one after another, and a batch has the image index fastest. Read as it
 // is written, every byte would come from another image; so a tile goes through shared memory.
 //
-//     read: a warp takes one image,           tile[run of 96 bytes][32 images]       write: a warp takes one
-//     byte of the lanes take bytes of a crop's row        bytes, rows padded to 36               run, lanes
-//     take images
-//
-//       image 0   r g b r g b r g ...  --->   r:  0 1 2 3 ... 31               --->  x[0,i,j, 0..31]  128
-//       bytes image 1   r g b r g b r g ...         g:  0 1 2 3 ... 31                     x[1,i,j, 0..31]
+//     read: a warp takes one image,    tile[run of 96 bytes][32 images]   write: a warp takes one byte of the
+//     lanes take bytes of a crop's     bytes, rows padded to 36           run, lanes take images
+//     row
+//       image 0   r g b r g b r ...  ->   r:  0 1 2 3 ... 31    ->    x[0, i, j, 0..31]   128 bytes
+//       image 1   r g b r g b r ...       g:  0 1 2 3 ... 31          x[1, i, j, 0..31]
 //
 // Rows of 36 bytes are 9 banks apart, and 9 is odd: the 32 lanes that store one image's bytes meet no bank
 // twice.

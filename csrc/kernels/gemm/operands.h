@@ -20,9 +20,9 @@ struct MatrixView {
 // Four elements at a time. Every four neighbours (along i, or along k when kAlongK) must lie at a multiple of
 // their size and be inside or outside the matrix together.
 //
-//   i is contiguous: a warp copies whole rows of the tile      k is contiguous: two threads read the 8 k's of
-//   one [k][i ........ i + 127]  ->  tile.at[k][i ...]             i, and write them to 8 rows of the tile: a
-//   transpose
+//   i is contiguous: a warp copies whole rows of the tile,     [k][i ........ i + 127]  ->  tile.at[k][i ...]
+//   k is contiguous: two threads read the 8 k's of one i, and write them to 8 rows of the tile: a transpose.
+//
 template <class Element, int kWidth, int kThreads, bool kAlongK>
 class QuadLoader {
  public:

@@ -1,8 +1,8 @@
 // Local response normalisation across channels. The kernel to read after relu.cu: still no thread needs
 // another's result, but each now walks through memory and remembers what it has seen.
 //
-//     y[c] = x[c] * scale[c]^-beta        scale[c] = k + alpha * (x[c-2]^2 + x[c-1]^2 + x[c]^2 + x[c+1]^2 +
-//     x[c+2]^2)
+//     y[c] = x[c] * scale[c]^-beta
+//     scale[c] = k + alpha * (x[c-2]^2 + x[c-1]^2 + x[c]^2 + x[c+1]^2 + x[c+2]^2)
 //
 // at every pixel of every image (a window of size 5 is shown; windows end at the ends of the channels'
 // group).
