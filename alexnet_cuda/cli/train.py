@@ -73,7 +73,8 @@ def add_parser(commands: Any) -> None:
     where = parser.add_argument_group("where")
     where.add_argument(
         "--devices", metavar="D[,D]",
-        help="cpu, cuda:0, or two with a comma, one for each tower: cuda:0,cuda:1 (default: the best that can run it)",
+        help="cpu, cuda:0, emulated:0 (the CUDA kernels on the CPU), or two with a comma, one for each tower: "
+        "cuda:0,cuda:1 (default: the best that can run it)",
     )  # fmt: skip
     where.add_argument(
         "--workers", type=types.count(0), default=2, metavar="N", help="threads that read images (default: 2)"

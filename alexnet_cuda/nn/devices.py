@@ -18,10 +18,12 @@ from .. import config, ops
 from ..errors import DeviceError
 from ..ops.arrays import Array
 from ..ops.backends import HOST_BACKENDS, NUMPY_BACKENDS
+from ..ops.emulated import LAST_DEVICE
 from .emulated_device import EmulatedDevice
 
 Event = Any
 PEER_ACCESS_ALREADY_ENABLED = 704  # cudaErrorPeerAccessAlreadyEnabled, which CuPy does not name
+_NUMBERS = [str(number) for number in range(LAST_DEVICE + 1)]  # of devices, as they are written
 
 
 class Device(Protocol):
@@ -251,8 +253,9 @@ def devices(spec: str) -> list[Device]:
 
 def _parse(name: str, spec: str) -> tuple[str, int | None]:
     kind, colon, number = name.partition(":")
-    if kind not in (*HOST_BACKENDS, "cuda") or (colon and not number.isdecimal()):
+    if kind not in (*HOST_BACKENDS, "cuda") or (colon and number not in _NUMBERS):
         raise ValueError(
-            f"devices: got {spec!r}, wanted cuda:0, cpu, emulated:0 or reference, or two of them with a comma between"
+            f"devices: got {spec!r}, wanted cuda:0, cpu, emulated:0 or reference, or two of them with a comma between, "
+            f"with numbers up to {LAST_DEVICE}"
         )
     return kind, int(number) if colon else None

@@ -6,8 +6,8 @@ NumPy arrays run on `cpu` unless a `with backend(...)` block says otherwise.
 
 import contextlib
 import contextvars
-import functools
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +16,8 @@ HOST_BACKENDS = (*NUMPY_BACKENDS, "emulated")
 BACKENDS = (*HOST_BACKENDS, "cuda")
 
 _host_backend = contextvars.ContextVar("alexnet_cuda_host_backend", default="cpu")
+_loaded: dict[str, Any] = {}
+_loading = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -41,9 +43,16 @@ def chosen(on_gpu: bool) -> str:
     return "cuda" if on_gpu else _host_backend.get()
 
 
-@functools.cache
 def load(name: str) -> Any:
     """The backend of that name, imported on first use. Raises DeviceError when this machine or build lacks it."""
+    if name not in _loaded:
+        with _loading:  # one for all threads: each has memory of its own
+            if name not in _loaded:
+                _loaded[name] = _load(name)
+    return _loaded[name]
+
+
+def _load(name: str) -> Any:
     if name in ("reference", "cpu"):
         return importlib.import_module(f".{name}", __package__)
     from . import kernels

@@ -25,10 +25,13 @@ import numpy as np
 
 from .. import config
 from ..errors import DeviceError
+from . import parameters
 
 NO_DEVICE = -1  # of memory on the host: copies reach it, and kernels that run at once
+LAST_DEVICE = 63
 
 _current: contextvars.ContextVar[Stream | None] = contextvars.ContextVar("alexnet_cuda_emulated_stream", default=None)
+_schedules: list[str] = []  # of the blocks that the process is in, the innermost last
 
 
 def current() -> Stream | None:
@@ -44,15 +47,20 @@ def schedule(text: str) -> Iterator[None]:
     """
     module = _module()
     module.set_schedule(text)
+    _schedules.append(text)
     try:
         yield
     finally:
-        module.set_schedule(None)
+        _schedules.pop()
+        module.set_schedule(_schedules[-1] if _schedules else None)
 
 
 def empty(shape: tuple[int, ...], dtype: Any, device: int = NO_DEVICE) -> np.ndarray:
     """An array in a device's memory, between red zones: a kernel that leaves it is found. Its bytes begin as 0xff."""
     dtype = np.dtype(dtype)
+    if dtype.hasobject:  # NumPy would take these bytes for addresses
+        raise TypeError(f"empty: argument 'dtype': got {dtype.name}, wanted one without Python objects")
+    shape = tuple(parameters.integer("empty", "shape", size, minimum=0) for size in shape)
     memory = _module().Memory(math.prod(shape) * dtype.itemsize, device, _name(dtype, shape))
     return np.ndarray(shape, dtype, buffer=memory)
 
@@ -75,8 +83,8 @@ class Stream:
     """A queue of kernels and copies on one emulated device. Raises DeviceError where the kernels were not compiled."""
 
     def __init__(self, device: int):
-        self.device = device
-        self._queue = _module().Stream(device)
+        self.device = parameters.integer("Stream", "device", device, minimum=0, maximum=LAST_DEVICE)
+        self._queue = _module().Stream(self.device)
         self._used: list[np.ndarray] = []
 
     @property
@@ -131,6 +139,8 @@ class Stream:
     def synchronize(self) -> None:
         """Run what is queued, and what it waits for. Raises DeviceError with what the emulator found wrong; all that
         was still queued on any stream is dropped then."""
+        if current() is self:  # a long `use`; another thread's arrays may be for work that it has yet to queue
+            self._keep_used()
         with _failures():
             self._queue.synchronize()
 

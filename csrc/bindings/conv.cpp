@@ -42,12 +42,12 @@ void wgrad(std::uintptr_t x, std::uintptr_t dy, std::uintptr_t dw, const Shape4&
            std::uintptr_t workspace, std::string_view dtype, Where where) {
   const ConvShape shape = as_shape(x_shape, w_shape, y_shape, stride, pad, groups);
   auto* dw_pointer = as_pointer<float>(dw, elements(w_shape, "w"), "dw");
-  const auto bytes = static_cast<std::int64_t>(conv_wgrad_workspace_bytes(shape, element_size(dtype)));
-  auto* workspace_pointer = as_pointer<float>(workspace, bytes, "workspace");
   for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
     const auto* x_pointer = as_pointer<const T>(x, elements(x_shape, "x"), "x");
     const auto* dy_pointer = as_pointer<const T>(dy, elements(y_shape, "y"), "dy");
-    const Launch launch(where);
+    const Launch launch(where);  // from here on the workspace asked for is that of the launch's GPU
+    const auto bytes = static_cast<std::int64_t>(conv_wgrad_workspace_bytes(shape, sizeof(T)));
+    auto* workspace_pointer = as_pointer<float>(workspace, bytes, "workspace");
     conv_wgrad(x_pointer, dy_pointer, dw_pointer, shape, workspace_pointer, launch.stream());
   });
 }

@@ -47,9 +47,9 @@ void run(std::uintptr_t a, std::uintptr_t b, std::uintptr_t c, const Sizes& size
                const auto* a_pointer = as_pointer<const Element>(a, M * K, "a");
                const auto* b_pointer = as_pointer<const Element>(b, K * N, "b");
                auto* c_pointer = as_pointer<Result>(c, M * N, "c");
+               const Launch launch(where);  // from here on the workspace asked for is that of its GPU
                const auto bytes = static_cast<std::int64_t>(gemm_workspace_bytes(shape, sizeof(Element)));
                auto* workspace_pointer = as_pointer<float>(workspace, bytes, "workspace");
-               const Launch launch(where);
                gemm(a_pointer, b_pointer, c_pointer, shape, epilogue, workspace_pointer, launch.stream());
              });
 }

@@ -287,6 +287,17 @@ def test_gradient_and_update_in_one_pass_are_those_in_two(sizes):
     assert once.bits() == twice.bits()
 
 
+@pytest.mark.parametrize("order", ("forward", "reverse", "random:1", "random:2"))
+@pytest.mark.parametrize("images", (192, 256, 576))
+def test_consumers_in_turns_keep_to_their_own_steps(images, order, monkeypatch):
+    """Three, four and nine steps a tile, in a ring of four stages: one consumer skips more than the ring holds."""
+    monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", order)
+    once, twice = Layer(320, 256, images), Layer(320, 256, images)
+    once.update_in_one_pass(blocks=1)
+    twice.update_in_two()
+    assert once.bits() == twice.bits()
+
+
 def test_a_block_that_updates_all_tiles(monkeypatch):
     """Consumers take turns, with one to three tiles for them."""
     first = Layer(136, 520, 72)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from alexnet_cuda import config, nn
+from alexnet_cuda.cli import main
 from alexnet_cuda.errors import DeviceError
 
 
@@ -15,6 +16,7 @@ from alexnet_cuda.errors import DeviceError
         ("cpu:1, cpu:0", ["cpu:1", "cpu:0"]),
         ("emulated:0,emulated:1", ["emulated:0", "emulated:1"]),
         ("emulated:0,emulated:0", ["emulated:0", "emulated:0"]),
+        ("emulated:63", ["emulated:63"]),
         ("reference", ["reference:0"]),
     ],
 )
@@ -22,7 +24,10 @@ def test_names(spec, names):
     assert [device.name for device in nn.devices(spec)] == names
 
 
-@pytest.mark.parametrize("spec", ["gpu", "", "cpu:x", "cpu:", "cuda:-1", "cpu,", "tpu:0,cpu"])
+NUMBERS_THAT_ARE_NONE = [f"{kind}:{number}" for kind in ("cpu", "cuda", "emulated") for number in (64, 99999999999)]
+
+
+@pytest.mark.parametrize("spec", ["gpu", "", "cpu:x", "cpu:", "cuda:-1", "cpu,", "tpu:0,cpu", *NUMBERS_THAT_ARE_NONE])
 def test_names_that_are_none(spec):
     with pytest.raises(ValueError, match="devices: got .*, wanted cuda:0, cpu, emulated:0 or reference"):
         nn.devices(spec)
@@ -62,3 +67,14 @@ def test_emulated_devices_copy_from_each_other_only():
     (device,), (cpu,) = nn.devices("emulated"), nn.devices("cpu")
     with pytest.raises(DeviceError, match="emulated:0: cannot copy from cpu:0; place both towers on emulated devices"):
         device.copy_from(cpu, np.ones(3, np.float32), device.empty((3,), np.float32))
+
+
+def test_help_names_every_kind(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "cpu, cuda:0, emulated:0 (the CUDA kernels on the CPU), or two with a comma" in help_text
+
+
+def test_public_names_are_sorted():
+    assert nn.__all__ == sorted(nn.__all__)

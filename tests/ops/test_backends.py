@@ -1,12 +1,16 @@
 """Level 1 and 2 for every backend but the reference: the case tables in all dtypes, through the public functions."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from tables import DTYPES, OPERATIONS, SEED, kernel_parameters, parameters
 
 from alexnet_cuda import DeviceError, config, ops
 from alexnet_cuda.checks.runner import VALUES, check_case
-from alexnet_cuda.ops import backends
+from alexnet_cuda.ops import backends, kernels
 
 
 def assert_rows(rows):
@@ -88,6 +92,9 @@ class TestRegistry:
         says = "relu: backend 'emulated' computes in float32 and bfloat16, got float64"
         with pytest.raises(TypeError, match=says), ops.backend("emulated"):
             ops.relu(np.ones(3))
+        says = "sgd_momentum: backend 'emulated' computes in float32, got float64; use x.astype"
+        with pytest.raises(TypeError, match=says), ops.backend("emulated"):
+            ops.sgd_momentum(np.ones(3), np.ones(3), np.ones(3), lr=1, momentum=0, weight_decay=0)
 
     def test_every_cpu_backend_has_every_operation(self):
         compositions = {"min_pool", "global_avg_pool"}
@@ -104,7 +111,53 @@ class TestRegistry:
     def test_a_package_that_is_not_compiled_says_so(self, name, monkeypatch):
         monkeypatch.setattr(config, "load", lambda module: (None, "the package is not compiled; fix: pip install ."))
         with pytest.raises(DeviceError, match="the package is not compiled; fix: pip install ."):
-            backends.load.__wrapped__(name)
+            backends._load(name)
+
+
+class TestThreads:
+    """What is made at first use is made once, however many begin together."""
+
+    def at_once(self, call, count=8):
+        barrier = threading.Barrier(count)
+
+        def begin(_):
+            barrier.wait(timeout=60)
+            return call()
+
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(begin, range(count)))
+
+    def slow(self, call):
+        def called(*args, **kwargs):
+            time.sleep(0.05)
+            return call(*args, **kwargs)
+
+        return called
+
+    def test_backends(self, monkeypatch):
+        monkeypatch.setattr(backends, "_loaded", {})
+        monkeypatch.setattr(kernels, "_loaded", [])
+        monkeypatch.setattr(config, "load", self.slow(config.load))
+        assert len(set(map(id, self.at_once(lambda: backends.load("emulated"))))) == 1
+        assert len(kernels._loaded) == 1
+
+    def test_status_words(self, monkeypatch):
+        mine = kernels.Kernels(config.load("_emulated")[0], "emulated")
+        monkeypatch.setattr(mine, "_full", self.slow(mine._full))
+        assert len(set(self.at_once(mine._status))) == 1
+
+    def test_status_words_that_come_while_others_are_read(self, monkeypatch):
+        mine = kernels.Kernels(config.load("_emulated")[0], "emulated")
+        mine._status()
+        read = mine._read
+
+        def read_and_add(device, status):
+            mine._statuses[device + 1] = status
+            return read(device, status)
+
+        monkeypatch.setattr(mine, "_read", read_and_add)
+        mine.check_status()
+        assert len(mine._statuses) == 2
 
 
 class TestWorkspace:
@@ -118,3 +171,33 @@ class TestWorkspace:
             ops.workspace_bytes("relu", (3,), dtype="float32", backend="cpu")
         with pytest.raises(ValueError, match="got backend 'gpu'"):
             ops.workspace_bytes("gemm", (3, 3), (3, 3), dtype="float32", backend="gpu")
+
+    @pytest.mark.parametrize("backend", backends.BACKENDS)
+    @pytest.mark.parametrize(
+        "op, shapes",
+        [
+            ("bias_grad", ((2, 3), (0,))),
+            ("bias_grad", ((2, 3), (3,))),
+            ("bias_grad", ((2, 3, 4), (2,))),
+            ("bias_grad", ((2, 3), 2)),
+            ("bias_grad", ((2, 10**30), (2,))),
+            ("gemm", (5, 6, 7)),
+            ("gemm", ((2, 3), (7, 4), (2, 4))),
+            ("gemm", ((6, 4), (8, 1), (3, 1))),
+            ("gemm", ((2, 3, 1), (3, 4), (2, 4))),
+            ("gemm", ((2, -3), (-3, 4), (2, 4))),
+            ("gemm", ((2, 3.0), (3, 4), (2, 4))),
+            ("conv2d_wgrad", ((3,), (4,), (3,))),
+            ("conv2d_wgrad", ((4, 8, 8, 2), (6, 8, 8, 2), (3, 3, 3, 6))),
+            ("conv2d_wgrad", ((4, 8, 8, 2), (6, 8, 8, 2), (4, 3, 3, 5))),
+            ("conv2d_wgrad", ((4, 8, 8, 2), (6, 8, 8, 3), (4, 3, 3, 6))),
+        ],
+    )
+    def test_shapes_that_no_call_could_have(self, op, shapes, backend):
+        with pytest.raises(ValueError, match=f"workspace_bytes: got the shapes .* for {op}, which do not fit"):
+            ops.workspace_bytes(op, *shapes, dtype="float32", backend=backend)
+
+    @pytest.mark.parametrize("a", ((2, 3), (3, 2)))
+    @pytest.mark.parametrize("b", ([3, 4], np.array((4, 3))))
+    def test_factors_may_be_transposed(self, a, b):
+        assert ops.workspace_bytes("gemm", a, b, (2, 4), dtype="float32", backend="emulated") == 0

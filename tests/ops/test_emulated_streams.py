@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ def test_arrays_live_until_the_work_has_run(seed):
     np.testing.assert_array_equal(host, wanted)
 
 
+def test_arrays_are_let_go_inside_of_a_long_block():
+    stream = emulated.Stream(0)
+    x = on(stream, X)
+    with stream.use():
+        y = weakref.ref(ops.relu(x))
+        gc.collect()
+        assert y() is not None
+        stream.synchronize()
+        gc.collect()
+        assert y() is None
+
+
 def test_two_threads_with_a_stream_each():
     """Arrays are let go by whoever runs the work, while the other thread queues, waits or makes streams."""
     wrong = []
@@ -106,6 +119,30 @@ def test_without_it_some_order_is_wrong():
     second.copy(y, x)
     with emulated.schedule("reverse"):
         assert np.isnan(fetched(second, y)).all()
+
+
+def test_orders_nest(monkeypatch):
+    """Seen in what two streams do that nothing orders: the copy finds the result only if it comes second."""
+    monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", "forward")
+
+    def copy_comes_first():
+        first, second = emulated.Stream(0), emulated.Stream(1)
+        x, y = on(first, X), second.empty(X.shape, X.dtype)
+        second.copy(y, x)
+        result = bool(np.isnan(fetched(second, y)).all())
+        first.synchronize()
+        return result
+
+    assert not copy_comes_first()
+    with emulated.schedule("reverse"):
+        assert copy_comes_first()
+        with emulated.schedule("forward"):
+            assert not copy_comes_first()
+        assert copy_comes_first()
+        with pytest.raises(RuntimeError, match="sideways"), emulated.schedule("sideways"):
+            pass
+        assert copy_comes_first()
+    assert not copy_comes_first()
 
 
 @pytest.mark.parametrize("queue", ["relu", "max_pool_backward", "dropout"])
@@ -188,7 +225,7 @@ def test_a_write_past_the_end():
     module, _ = config.load("_emulated")
     x, y = emulated.copied(np.ones(300, np.float32)), emulated.empty((299,), np.float32)
     with pytest.raises(RuntimeError, match=r"wrote past the end of the float32 array \[299\]"):
-        module.relu_forward(x.ctypes.data, y.ctypes.data, 300, (emulated.NO_DEVICE, 0))
+        module.relu_forward(x.ctypes.data, y.ctypes.data, 300, "float32", (emulated.NO_DEVICE, 0))
 
 
 def test_copies():
@@ -212,3 +249,28 @@ def test_an_order_that_is_none():
         emulated.schedule("sideways"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "device, kind, says",
+    [
+        (-1, ValueError, "got -1, wanted at least 0"),
+        (99999999999, ValueError, "got 99999999999, wanted at most 63"),
+        ("0", TypeError, "got '0', wanted an integer"),
+    ],
+)
+def test_devices_that_are_none(device, kind, says):
+    with pytest.raises(kind, match=f"Stream: argument 'device': {says}"):
+        emulated.Stream(device)
+
+
+def test_arrays_that_cannot_be():
+    with pytest.raises(ValueError, match="empty: argument 'shape': got -1, wanted at least 0"):
+        emulated.empty((-1, 3), np.float32)
+    with pytest.raises(TypeError, match="empty: argument 'shape': got 2.5, wanted an integer"):
+        emulated.Stream(0).empty((2.5,), np.float32)
+    for dtype in (object, np.dtype([("a", object), ("b", np.int8)])):
+        with pytest.raises(TypeError, match="empty: argument 'dtype': got .*, wanted one without Python objects"):
+            emulated.empty((3,), dtype)
+        with pytest.raises(TypeError, match="wanted one without Python objects"):
+            emulated.copied(np.zeros(3, dtype))

@@ -24,7 +24,12 @@ class Base:
 
     def _float32(self, op: str, *arrays: Array) -> list[int]:
         """Addresses of arrays of one dtype, for a kernel that takes float32."""
-        self._require_float32(op, arrays[0])
+        dtype = arrays[0].dtype
+        if dtype != FLOAT32:
+            raise TypeError(
+                f"{op}: backend '{self._name}' computes in float32, got {dtype.name}; use x.astype('float32'), "
+                "or the backend 'cpu' or 'reference' for float64"
+            )
         return [self._address(array) for array in arrays]
 
     def _floats(self, op: str, *arrays: Array) -> tuple[list[int], str]:
@@ -36,17 +41,6 @@ class Base:
                 "x.astype('float32'), or the backend 'cpu' or 'reference' for float64"
             )
         return [self._address(array) for array in arrays], dtype.name
-
-    def _require_float32(self, op: str, array: Array) -> None:
-        if array.dtype == BFLOAT16:
-            raise NotImplementedError(
-                f"{op}: backend '{self._name}' has no bfloat16 kernel for it yet; use float32 arrays"
-            )
-        if array.dtype != FLOAT32:
-            raise TypeError(
-                f"{op}: backend '{self._name}' computes in float32, got {array.dtype.name}; use x.astype('float32'), "
-                "or the backend 'cpu' or 'reference' for float64"
-            )
 
     def _address(self, array: Array | None) -> int:
         """Where an array begins; 0, a null pointer, for None."""

@@ -21,11 +21,12 @@ class Status(Base):
     def __init__(self, module: Any, name: str):
         super().__init__(module, name)
         self._statuses: dict[int, Array] = {}  # by device
+        self._allocating = threading.Lock()
         self._scratches: dict[tuple[int, ...], list[Array]] = {}  # by where work is in order; the last is in use
 
     def check_status(self) -> None:
         """Wait for every device that ran such kernels, and raise ValueError for the first bad data noted there."""
-        for device, status in self._statuses.items():
+        for device, status in list(self._statuses.items()):  # another thread may add one
             words = self._read(device, status)
             if (words != _NOTHING).any():
                 status[...] = _NOTHING
@@ -34,9 +35,11 @@ class Status(Base):
     def _status(self) -> int:
         """Address of the current device's status words."""
         device, _ = self._where()
-        if device not in self._statuses:
-            self._statuses[device] = self._full(self._module.STATUS_WORDS, _NOTHING, np.uint64)
-        return self._address(self._statuses[device])
+        with self._allocating:  # two threads must not both: the words of one would be freed under its kernel
+            status = self._statuses.get(device)
+            if status is None:
+                status = self._statuses[device] = self._full(self._module.STATUS_WORDS, _NOTHING, np.uint64)
+        return self._address(status)
 
     def _scratch(self, words: int) -> Array:
         """At least so many 32-bit words that begin as 0, for kernels of one stream (on the host: of one thread)."""

@@ -29,11 +29,18 @@ bool gemm_on_tensor_cores(const bf16* a, const bf16* b, Result* c, const GemmSha
 }
 
 std::size_t gemm_tensor_core_workspace_bytes(const GemmShape& shape) {
-  // A float32 result is taken in shapes where one in bfloat16 is not.
+  if (simt::gpu().capability != kHopper) return 0;
+  // The caller has said sizes alone, and a float32 result is taken in shapes where one in bfloat16 is not.
   const float* anywhere = nullptr;
-  const bool taken = takes(shape) || (simt::gpu().capability == kHopper &&
-                                      gemm_hopper_fits(shape, kAnywhere, kAnywhere, anywhere));
-  return taken ? gemm_hopper_workspace_bytes(shape, choose_gemm_hopper(shape)) : 0;
+  for (const bool trans_a : {false, true}) {
+    for (const bool trans_b : {false, true}) {
+      const GemmShape asked{shape.M, shape.N, shape.K, trans_a, trans_b};
+      if (gemm_hopper_fits(asked, kAnywhere, kAnywhere, anywhere)) {
+        return gemm_hopper_workspace_bytes(asked, choose_gemm_hopper(asked));
+      }
+    }
+  }
+  return 0;
 }
 
 std::string describe_gemm(const GemmShape& shape, std::size_t element_size, bool aligned) {

@@ -51,8 +51,11 @@
 // first consumer those of rounds 0, 2, 4, ... of two: while one writes its results, the other multiplies. A
 // stage is then read, and given back, by one of them alone:
 //
-//   consumer 0   wait full, M0 M1, e e e, ............ wait full, M0 M1, e e e
-//   consumer 1   ..................... wait full, M0 M1, e e e, ...
+//   consumer 0   wait full, M0 M1, turn[1], e e e, .......... turn[0]? wait full, M0 M1, turn[1], e e e
+//   consumer 1   ................. turn[1]? wait full, M0 M1, turn[0], e e e, ...
+//
+// turn[c] tells consumer c that all threads of the one before it have seen all copies of its tile. Without
+// that c might ask for a phase of full two uses ahead, and parity cannot tell those from what has ended.
 //
 // A kernel is a class Problem, made once by every thread from the arguments:
 //
@@ -112,6 +115,7 @@ struct PipelineShared {
   typename Problem::Shared own;
   simt::Mbarrier full[Problem::kStages];
   simt::Mbarrier empty[Problem::kStages];
+  simt::Mbarrier turn[Problem::kConsumers];  // in use with kInTurns
 };
 
 // A place in the ring, and the parity of its present use.
@@ -143,7 +147,7 @@ struct RoleRegisters<3> {
 };
 template <>
 struct RoleRegisters<4> {
-  static constexpr int kProducer = 24, kConsumer = 120;
+  static constexpr int kProducer = 24, kConsumer = 112;
 };
 
 template <class Problem>
@@ -202,6 +206,7 @@ __device__ __forceinline__ void multiply_tile(Problem& problem, PipelineShared<P
     previous = place.stage;
     place.advance();
   }
+  if (Problem::kInTurns) simt::mbarrier_arrive(shared.turn[(consumer + 1) % Problem::kConsumers]);
   wait_for_sums<Problem>(sums, std::make_integer_sequence<int, Problem::kTiles>());
   if (speaks_for_warp) simt::mbarrier_arrive(shared.empty[previous]);
 }
@@ -211,12 +216,17 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
   RingPlace<Problem::kStages> place;
   float sums[Problem::kTiles][Problem::kSums];
   const int tiles = problem.tiles();
+  std::uint32_t turn_parity = consumer == 0;  // the first consumer begins, as if it had been told to
   for (int round = 0; tile_of_round(round) < tiles; ++round) {
     auto tile = problem.tile(tile_of_round(round));
     const int steps = problem.steps(tile);
     if (Problem::kInTurns && round % Problem::kConsumers != consumer) {
       for (int step = 0; step < steps; ++step) place.advance();
       continue;
+    }
+    if (Problem::kInTurns) {
+      simt::mbarrier_wait(shared.turn[consumer], turn_parity);
+      turn_parity ^= 1;
     }
     problem.begin(tile, consumer, shared.own);
     multiply_tile(problem, shared, steps, consumer, place, sums);
@@ -237,6 +247,9 @@ __global__ void __launch_bounds__((Problem::kConsumers + 1) * kWarpgroup, 1)
     for (int stage = 0; stage < Problem::kStages; ++stage) {
       simt::mbarrier_init(shared.full[stage], 1);
       simt::mbarrier_init(shared.empty[stage], kReaders * kWarpgroup / 32);
+    }
+    for (int consumer = 0; consumer < Problem::kConsumers; ++consumer) {
+      simt::mbarrier_init(shared.turn[consumer], kWarpgroup);
     }
     simt::fence_mbarrier_init();
   }
