@@ -107,7 +107,7 @@ struct Geometry {
   int element = 2;
   std::size_t bytes = 0;
 
-  Geometry(Numbers& numbers, Swizzle swizzle) {
+  Geometry(Numbers& numbers, Swizzle swizzle, bool steps) {
     const bool wide = numbers.between(0, 1) == 1;
     element = wide ? 4 : 2;
     spec.type = wide ? simt::ElementType::float32 : simt::ElementType::bfloat16;
@@ -117,7 +117,7 @@ struct Geometry {
       const int units = swizzle == Swizzle::none ? numbers.between(1, 4) : 1 << static_cast<int>(swizzle);
       const int size = d == 0 ? numbers.between(3, 90) : numbers.between(1, 12);
       const int box = d == 0 ? units * 16 / element : numbers.between(1, kRank > 3 ? 3 : 9);
-      const int step = d > 0 && numbers.between(0, 2) == 0 ? numbers.between(2, 4) : 1;
+      const int step = steps && d > 0 && numbers.between(0, 2) == 0 ? numbers.between(2, 4) : 1;
       spec.size[d] = static_cast<std::uint64_t>(size);
       spec.box[d] = static_cast<std::uint32_t>(box);
       spec.step[d] = static_cast<std::uint32_t>(step);
@@ -156,9 +156,9 @@ inline std::vector<std::uint16_t> some_words(std::size_t count, Numbers& numbers
   return words;
 }
 
-template <int kRank>
-bool one_box_there_and_back(Numbers& numbers, Swizzle swizzle) {
-  Geometry<kRank> box(numbers, swizzle);
+template <int kRank, bool kLoad>
+bool one_box(Numbers& numbers, Swizzle swizzle, bool steps) {
+  Geometry<kRank> box(numbers, swizzle, steps);
   const auto count = static_cast<std::size_t>(box.box_count());
   if (count > sizeof(BoxTile) / 2) return true;
   const auto tensor = some_words(box.bytes / 2, numbers), tile = some_words(count, numbers);
@@ -172,22 +172,38 @@ bool one_box_there_and_back(Numbers& numbers, Swizzle swizzle) {
   const DeviceBuffer<std::uint16_t> source(tile);
   box.spec.base = x.data();
   const TensorMap map = simt::make_tensor_map(box.spec);
-  launch(load_box<kRank>, 1, 64, sizeof(BoxTile), 0, map, box.at, box.box_count(), y.data());
-  if (y.to_host() != loaded) return false;
-  launch(store_box<kRank>, 1, 64, sizeof(BoxTile), 0, map, box.at, box.box_count(), source.data());
-  return x.to_host() == stored;
+  if constexpr (kLoad) {
+    launch(load_box<kRank>, 1, 64, sizeof(BoxTile), 0, map, box.at, box.box_count(), y.data());
+    return y.to_host() == loaded;
+  } else {
+    launch(store_box<kRank>, 1, 64, sizeof(BoxTile), 0, map, box.at, box.box_count(), source.data());
+    return x.to_host() == stored;
+  }
 }
 
-template <int kRank>
-bool boxes() {
+template <int kRank, bool kLoad>
+bool boxes(bool steps) {
   Numbers numbers(kRank);
   for (const Swizzle swizzle : {Swizzle::none, Swizzle::bytes_32, Swizzle::bytes_64, Swizzle::bytes_128}) {
     for (int round = 0; round < 6; ++round) {
-      if (!one_box_there_and_back<kRank>(numbers, swizzle)) return false;
+      if (!one_box<kRank, kLoad>(numbers, swizzle, steps)) return false;
     }
   }
   return true;
 }
+
+template <int kRank>
+bool loads() {
+  return boxes<kRank, true>(true);
+}
+
+template <int kRank>
+bool stores() {
+  return boxes<kRank, false>(false);
+}
+
+// Apart, because no kernel needs them and no text settles them.
+bool stores_with_steps() { return boxes<3, false>(true); }
 
 // ---- mbarriers: two warps hand a number back and forth
 
