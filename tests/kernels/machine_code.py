@@ -5,6 +5,7 @@ import importlib.metadata
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +92,14 @@ def usages() -> list[Usage]:
     return parsed_usages(ask("-res-usage"))
 
 
-@functools.cache
-def hopper_code() -> dict[str, list[str]]:
-    """Instructions of each kernel in csrc/kernels/*/hopper."""
+def code(wanted: Callable[[str, str], bool]) -> dict[str, list[str]]:
+    """Instructions, on sm_90a, of the kernels whose source file and symbol are wanted."""
     symbols = []
-    for part in ask("-res-usage", readable=False).split("identifier = ")[1:]:
-        if "/hopper/" in part.partition("\n")[0]:
-            symbols += re.findall(r"^ Function (\S+):$", part, re.MULTILINE)
+    for part in re.split(r"^arch = sm_", ask("-res-usage", readable=False), flags=re.MULTILINE)[1:]:
+        source = re.search(r"^identifier = (.*)$", part, re.MULTILINE)
+        if part.split()[0] == "90a" and source is not None:
+            names = re.findall(r"^ Function (\S+):$", part, re.MULTILINE)
+            symbols += [name for name in names if wanted(source[1], name)]
     if not symbols:
         return {}
     text = ask("-sass", "-arch", "sm_90a", "-fun", ",".join(symbols))
@@ -106,3 +108,16 @@ def hopper_code() -> dict[str, list[str]]:
         name, _, body = part.partition("\n")
         kernels[short(name.strip())] = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(.*?)\s*;", body)
     return kernels
+
+
+@functools.cache
+def hopper_code() -> dict[str, list[str]]:
+    """Of the kernels in csrc/kernels/*/hopper."""
+    return code(lambda source, symbol: "/hopper/" in source)
+
+
+@functools.cache
+def float32_products() -> dict[str, list[str]]:
+    """Of the matrix product and convolution of float32 with wide reads, in tiles of 128 rows."""
+    kernel = re.compile(r"11gemm_kernelI.*4TileILi4ELi2E.*ffE|conv_(fprop|dgrad|wgrad)_kernelI.*4TileILi4ELi2E.*fLi4E")
+    return code(lambda source, symbol: kernel.search(symbol) is not None)
