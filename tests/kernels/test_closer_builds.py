@@ -3,7 +3,9 @@
 The first run after a change compiles what changed, on one core about two minutes if that is all of it.
 """
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kernels import closer_builds
@@ -22,11 +24,23 @@ def told(done):
     return (done.stdout[-3000:] + done.stderr[-6000:]).strip()
 
 
+@pytest.fixture(scope="module")
+def runs():
+    """What each run of the cases said. A run has one thread, so as many go at a time as there are CPUs."""
+    modules = {build: closer_builds.module(build) for build in closer_builds.BUILDS}
+
+    def run(build, dtype, capability):
+        return closer_builds.run(build, modules[build], "cases", dtype, ALEXNET_EMULATOR_CAPABILITY=capability)
+
+    chosen = [(build, *kernels) for build in closer_builds.BUILDS for kernels in KERNELS]
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        return dict(zip(chosen, pool.map(lambda names: run(*names), chosen), strict=True))
+
+
 @pytest.mark.parametrize(("dtype", "capability"), KERNELS)
 @pytest.mark.parametrize("build", closer_builds.BUILDS)
-def test_small_cases_of_every_operation(build, dtype, capability):
-    path = closer_builds.module(build)
-    done = closer_builds.run(build, path, "cases", dtype, ALEXNET_EMULATOR_CAPABILITY=capability)
+def test_small_cases_of_every_operation(build, dtype, capability, runs):
+    done = runs[build, dtype, capability]
     assert done.returncode == 0, told(done)
     assert {line.split(",")[0] for line in done.stdout.splitlines() if "," in line} == set(OPERATIONS)
 
