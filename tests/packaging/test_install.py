@@ -170,7 +170,9 @@ def test_an_editable_installation_compiles_only_what_changed(environment, tmp_pa
     (emulator,) = folder.rglob("scheduler.cpp.o")
     built = kernel.stat().st_mtime_ns, emulator.stat().st_mtime_ns
     text = source / "csrc" / "kernels" / "relu" / "relu.cu"
-    text.write_text(text.read_text().replace("x <= 0.0f ? 0.0f : x", "x <= 0.0f ? -3.0f : x"))
+    before = text.read_text()
+    text.write_text(before.replace("to_float(x) <= 0.0f ? T{} : x", "to_float(x) <= 0.0f ? from_float<T>(-3.0f) : x"))
+    assert text.read_text() != before
     done = environment.pip_install(*install, ALEXNET_CUDA="OFF")
     assert done.returncode == 0, done.stdout
     assert kernel.stat().st_mtime_ns > built[0]
