@@ -135,7 +135,7 @@ class Gate:
             return _cupy(self.operation).cuda.Device(int(self._device.removeprefix("cuda:")))
         return np.errstate(all="ignore")
 
-    def library(self) -> contextlib.AbstractContextManager[Any]:
+    def without_kernels(self) -> contextlib.AbstractContextManager[Any]:
         """`context` for an operation that works with NumPy or CuPy itself. NotImplementedError where NumPy would run
         before the kernels that were queued."""
         if self._stream is not None:
