@@ -17,8 +17,9 @@ build: $(VENV)/build.stamp
 train: build
 	$(BIN)/alexnet-cuda train $(ARGS)
 
+# A file of tests at a time on each CPU, where matrix products then have one thread. make test ARGS='-n 0 -k conv2d'
 test: build
-	$(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: build
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """Compiles what the tests of this folder run, once and side by side."""
 
+import fcntl
+
 import building
 import pytest
 
@@ -11,4 +13,7 @@ SOURCES = [
 
 @pytest.fixture(scope="package")
 def programs():
-    building.build_together([(source, build) for build in building.BUILDS for source in SOURCES])
+    building.WORK.mkdir(parents=True, exist_ok=True)
+    with (building.WORK / "lock").open("w") as lock:  # another process of pytest may have begun with it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        building.build_together([(source, build) for build in building.BUILDS for source in SOURCES])
