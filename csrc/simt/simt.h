@@ -3,7 +3,6 @@
 //   nvcc  names of CUDA as they are, plus the few below (cuda.h): the `_cuda` module.
 //   g++   the same names from the emulator (emulator/), which runs a launch on the CPU: `_emulated`.
 //
-//
 // A kernel file includes this header and nothing else of CUDA. All that a CUDA program calls by its name
 // (threadIdx, float4, __syncthreads, __shfl_xor_sync, atomicAdd, __umulhi ...) keeps that name. What g++
 // cannot read is spelled

@@ -1,6 +1,7 @@
 // The lanes of a tile: which outputs 128 neighbouring columns of a tile stand for, and how their pixels get
 // into shared memory. Used forward, where outputs are y's and pixels x's, and backward, where outputs are
-// dx's and pixels dy's.
+// dx's and pixels dy's. (Elsewhere in CUDA a lane is a thread's place in its warp; here it is a column of the
+// tile, of which a thread has four.)
 //
 // Outputs of one filter lie in memory as [row, column, image], and lanes are 128 neighbours of that list:
 //

@@ -15,6 +15,11 @@
 //  128 x 8 |    |           | .   .   <- one thread's 8 x 8 sums stay in its
 //          +----+           +-----------------+    registers from the first step to the last
 //
+// Shared memory is a small memory inside the multiprocessor that all threads of a block read and write, and
+// that lives as long as the block: SIMT_SHARED declares a variable in it. __syncthreads() is where they wait
+// for each other: what was written before it can be read after it. It has 32 banks, one for each float of a
+// 128-byte row; a warp that asks one bank for two different floats at once waits twice, a "bank conflict".
+//
 // Why it is fast. A multiprocessor can start 128 multiply-adds a cycle but read only 32 floats of shared
 // memory. A thread that keeps 8 x 8 sums reads 8 + 8 floats for 64 multiply-adds, in four 16-byte reads; and
 // many threads of a warp read the same ones, which costs no more than one read. Global memory is read 16
@@ -74,8 +79,9 @@ struct Buffers {
 //   thread (0, 0) of 4 x 8 owns rows 0-3, 16-19 and columns 0-3, 32-35; its neighbour below rows 4-7, 20-23.
 //
 // So the 8 threads of a row read 8 neighbouring quads of b, 128 bytes, all 32 banks once. Lanes are dealt out
-// so that lanes 2i and 2i + 1 read the same quad of b and any 16 neighbours read 2 quads of a and 8 of b: a
-// GPU serves a 16-byte read 16 lanes at a time, and each such half is at most 128 different bytes.
+// so that lanes 2i and 2i + 1 (lanes: the threads of a warp) read the same quad of b. A 16-byte read is served
+// a quarter of a warp at a time, or more where lanes ask for the same bytes: 8 neighbours read 2 quads of a
+// and 4 of b, 16 neighbours the same 2 of a and 8 of b, and 8 quads are a row of all banks.
 template <class T>
 struct Place {
   int row;

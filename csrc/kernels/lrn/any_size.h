@@ -1,4 +1,10 @@
 // Normalisation across channels for windows that are not AlexNet's: any size, any beta.
+//
+// Mapping: as in lrn.cu, but a thread owns one column (a pixel of an image) of a segment of channels, and no
+// ring: for each channel it reads the window anew. No shared memory.
+//
+// What limits it: instructions. Neighbours are read again, size (forward) and size^2 (backward) times, from
+// the caches, and each window costs a power. Right for any size, meant for those nobody trains with.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +16,7 @@
 namespace alexnet {
 namespace {
 
-// One position a thread. Neighbours are read again, size (forward) and size^2 (backward) times, from the
-// caches. Grid and block are those of the kernels in lrn.cu, with kWidth = 1.
+// Grid and block are those of the kernels in lrn.cu, with kWidth = 1.
 
 template <class T>
 __device__ __forceinline__ float scale_at(const Column<T, 1>& x, int c, const LrnConstants& constants) {

@@ -1,6 +1,10 @@
-// Normalisation within a channel for windows of any size. Every pixel sums over its window anew: size^2 loads
-// forward, size^4 backward, nearly all from the caches. Right for any size, meant for those nobody trains
-// with.
+// Normalisation within a channel for windows of any size. Right for any, meant for those nobody trains with.
+//
+// Mapping: a thread owns one pixel of one map of one image, a warp 32 neighbouring images of it. Every thread
+// sums over its window anew. No shared memory.
+//
+// What limits it: instructions. size^2 loads forward, size^4 backward, nearly all from the caches, and as many
+// powers as windows.
 #pragma once
 
 #include <algorithm>

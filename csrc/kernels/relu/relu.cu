@@ -15,6 +15,17 @@
 // warp) read whole 128-byte lines: "coalesced". When the data is longer than the grid, every thread steps on
 // by the size of the grid until the data ends (a "grid-stride loop"), so any count works with any grid.
 //
+// The GPU. It is a hundred or more multiprocessors, each a processor of its own. A block runs on one of them
+// from its first to its last instruction; a multiprocessor holds several blocks, up to 2048 threads on large
+// GPUs, and while the threads of one warp wait for memory it runs another's. Blocks that find no room wait
+// until others end.
+//
+// The words. __global__ marks a kernel, __device__ a function that kernels call, __forceinline__ that it
+// shall become part of its caller. The CPU (the "host") only starts kernels: simt::launch(kernel, grid,
+// block, bytes, stream, arguments...). A stream is a queue of work for the GPU; the call returns before the
+// kernel has run, and work of one stream runs in order. The bytes are for memory that a block's threads
+// share, which gemm needs and this does not: 0.
+//
 // What limits it. One comparison for 4 bytes read and 4 written: it runs as fast as memory does. What helps
 // is to move 16 bytes at a time (a Pack of four floats), which takes a quarter of the load and store
 // instructions. That needs addresses that are multiples of 16; buffers that are not, and the last one to
