@@ -79,9 +79,9 @@ struct Buffers {
 //   thread (0, 0) of 4 x 8 owns rows 0-3, 16-19 and columns 0-3, 32-35; its neighbour below rows 4-7, 20-23.
 //
 // So the 8 threads of a row read 8 neighbouring quads of b, 128 bytes, all 32 banks once. Lanes are dealt out
-// so that lanes 2i and 2i + 1 (lanes: the threads of a warp) read the same quad of b. A 16-byte read is served
-// a quarter of a warp at a time, or more where lanes ask for the same bytes: 8 neighbours read 2 quads of a
-// and 4 of b, 16 neighbours the same 2 of a and 8 of b, and 8 quads are a row of all banks.
+// so that lanes 2i and 2i + 1 (lanes: the threads of a warp) read the same quad of b. A 16-byte read is
+// served a quarter of a warp at a time, or more where lanes ask for the same bytes: 8 neighbours read 2 quads
+// of a and 4 of b, 16 neighbours the same 2 of a and 8 of b, and 8 quads are a row of all banks.
 template <class T>
 struct Place {
   int row;

@@ -3,8 +3,8 @@
 // Mapping: a thread owns one pixel of one map of one image, a warp 32 neighbouring images of it. Every thread
 // sums over its window anew. No shared memory.
 //
-// What limits it: instructions. size^2 loads forward, size^4 backward, nearly all from the caches, and as many
-// powers as windows.
+// What limits it: instructions. size^2 loads forward, size^4 backward, nearly all from the caches, and as
+// many powers as windows.
 #pragma once
 
 #include <algorithm>
