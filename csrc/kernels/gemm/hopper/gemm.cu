@@ -177,7 +177,7 @@ void run(const simt::bf16* a, const simt::bf16* b, C* c, const GemmShape& shape,
   } else {
     start_with_majors<128>(a, b, shape, config, output, stream);
   }
-  if (split) sum_partials_hopper(workspace, config.splits, c, shape.M, shape.N, epilogue, stream);
+  if (split) sum_partials(workspace, config.splits, c, shape.M, shape.N, epilogue, stream);
 }
 
 }  // namespace
