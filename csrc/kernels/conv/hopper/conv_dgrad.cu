@@ -37,7 +37,10 @@
 #include "kernels/conv/hopper/conv_plan.h"
 
 namespace alexnet {
+#include <utility>
+
 namespace {
+#include "kernels/common/memo.h"
 
 // As in conv_fprop.cu; six instances. The last two: row consumers, image consumers, taps, stages, blocks of
 // staging.
@@ -55,7 +58,9 @@ bool conv_dgrad_hopper_fits(const ConvShape& shape, const simt::bf16* dy, const 
 }
 
 ConvHopperConfig choose_conv_dgrad_hopper(const ConvShape& shape, int multiprocessors) {
-  return choose_conv(backward_pass(shape), kKernels, multiprocessors);
+  thread_local Memo<std::pair<ConvShape, int>, ConvHopperConfig> chosen;
+  return chosen.of({shape, multiprocessors},
+                   [&] { return choose_conv(backward_pass(shape), kKernels, multiprocessors); });
 }
 
 ConvHopperConfig conv_dgrad_hopper_config(const ConvShape& shape, int rows, int columns, int depth,

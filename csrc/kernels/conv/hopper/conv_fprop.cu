@@ -55,11 +55,17 @@
 //
 // What limits it. A step of 128 x 256 x 64 is 48 KB for 1024 cycles of the tensor cores, in which some 35 KB
 // arrive from the L2 cache: bytes. With 192 rows or a row of taps in each step (37 and 29 KB for 1024
-// cycles), the tensor cores. Those are estimates that choose_conv_fprop_hopper goes by; its text says what it
-// took.
+// cycles), the tensor cores.
+//
+// How a tile is chosen: conv_plan.cu works out for each kernel below, with 1, 2 and 4 positions, how long the
+// steps of all tiles take at the slower of these two rates, in the order in which the blocks get them, and
+// takes the cheapest. choose_conv_fprop_hopper's text says what that was.
+
+#include <utility>
 
 #include "kernels/common/check.h"
 #include "kernels/conv/hopper/conv_plan.h"
+#include "kernels/common/memo.h"
 
 namespace alexnet {
 namespace {
@@ -79,7 +85,9 @@ bool conv_fprop_hopper_fits(const ConvShape& shape, const simt::bf16* x, const s
 }
 
 ConvHopperConfig choose_conv_fprop_hopper(const ConvShape& shape, int multiprocessors) {
-  return choose_conv(forward_pass(shape), kKernels, multiprocessors);
+  thread_local Memo<std::pair<ConvShape, int>, ConvHopperConfig> chosen;
+  return chosen.of({shape, multiprocessors},
+                   [&] { return choose_conv(forward_pass(shape), kKernels, multiprocessors); });
 }
 
 ConvHopperConfig conv_fprop_hopper_config(const ConvShape& shape, int rows, int columns, int depth,
