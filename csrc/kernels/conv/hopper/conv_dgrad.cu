@@ -21,11 +21,15 @@
 // it before the first step, and have long arrived at the last one: each warp reads its 16 x 16 elements of
 // the mask from the places where it then writes its results.
 //
+//     producer     load load load ... (the next tile's, as stages come empty)
 //     consumer     [stores of the last tile have read staging] ask for mask | multiply ... | mask there?
-//                  | zero, staging, store | ...
+//                  | zero, staging, store | ask for the next tile's mask | multiply ...
+//     copy engine  dy and w, all the time; the mask while the tile is multiplied; dx while the next one is
 //
 // Where staging holds half of the blocks, so does the mask, and its other half is waited for between the
 // rounds.
+//
+// There is no bias. conv_plan.cu chooses the tile, as forward.
 //
 // Tiles, stages and staging in KB, as forward; 64 x 512 is for conv2's 48 channels, which 64 x 256 in steps
 // of one tap would leave waiting for dy (80 KB for 1024 cycles, here 34):
@@ -33,14 +37,14 @@
 //     192 x 256   3 x 56 + 48       64 x 256   4 x 40 + 32      128 x 256   4 x 36 + 64   rows of 5 taps
 //     128 x 256   3 x 48 + 64      128 x 128   6 x 32 + 32       64 x 512   4 x 42 + 32   rows of 5 taps
 
+#include <utility>
+
 #include "kernels/common/check.h"
+#include "kernels/common/memo.h"
 #include "kernels/conv/hopper/conv_plan.h"
 
 namespace alexnet {
-#include <utility>
-
 namespace {
-#include "kernels/common/memo.h"
 
 // As in conv_fprop.cu; six instances. The last two: row consumers, image consumers, taps, stages, blocks of
 // staging.

@@ -40,15 +40,16 @@
 //      64 x 256    4 x 40  160    1 x 4                     32     up to 64 filters
 //     128 x 128    6 x 32  192    2 x 2                     32     few positions and images
 //
-// Who waits for whom: the producer for empty stages, the consumers for full ones (pipeline.h). After its last
-// step a consumer adds the bias, which belongs to a row, clips, and writes its sums to its staging, as soon
-// as the stores of its last tile have read it; nobody else waits, and the producer is meanwhile filling the
-// ring for the next tile. The tile with 2 blocks for 4 goes round twice.
+// Who waits for whom: the producer for empty stages, the consumers for full ones (pipeline.h). The bias
+// belongs to a row: each thread asks for those of its two rows when the tile begins, and has them long before
+// its last step. Then the consumer adds them, clips, and writes its sums to its staging, as soon as the
+// stores of its last tile have read it; nobody else waits, and the producer is meanwhile filling the ring for
+// the next tile. The tile with 2 blocks for 4 goes round twice.
 //
 //     producer     tile 1: load load load load ... | tile 2: load load load (ring full) ........ load ...
-//     consumer 0   multiply multiply ...  multiply | bias, ReLU, staging, store | multiply multiply ...
-//     consumer 1    multiply multiply ...  multiply | bias, ReLU, staging, store | multiply ...
-//     copy engine                                                     [ y of tile 1 ]
+//     consumer 0   ask for bias, multiply ... multiply | + bias, ReLU, staging, store | ask, multiply ...
+//     consumer 1   ask for bias, multiply ... multiply  | + bias, ReLU, staging, store | ask, multiply ...
+//     copy engine                                                       [ y of tile 1 ]
 //
 // Groups (two towers) are a number of the tile. Each has tensor maps of its own, whose edges clip at the
 // group's: channels past it are zeros, and filters past it are not written.
@@ -64,8 +65,8 @@
 #include <utility>
 
 #include "kernels/common/check.h"
-#include "kernels/conv/hopper/conv_plan.h"
 #include "kernels/common/memo.h"
+#include "kernels/conv/hopper/conv_plan.h"
 
 namespace alexnet {
 namespace {
