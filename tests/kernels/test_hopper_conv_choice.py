@@ -71,17 +71,16 @@ def asked_alone(function, *arguments):
 
 
 def test_what_was_asked_before_changes_no_choice():
-    """More shapes than are remembered, twice, and some on another number of multiprocessors."""
-    shapes = [Conv((8 * i, 13, 13, 128), (8 * i, 3, 3, 64), pad=1).shapes for i in range(1, 81)]
-    products = [(64 * i, 128, 1024) for i in range(1, 81)]
-    for ways in (range(80), reversed(range(80))):
-        for i in ways:
-            x, w, y, _, _, groups = shapes[i]
-            on = 132 if i % 3 else 2
-            for function, arguments in (
-                (emulated.choose_conv_fprop_hopper, (*shapes[i], on)),
-                (emulated.choose_conv_dgrad_hopper, (*shapes[i], on)),
+    """More questions than are remembered, each twice; every shape on two numbers of multiprocessors."""
+    questions = []
+    for i in range(1, 41):
+        x, w, y, stride, pad, groups = Conv((8 * i, 13, 13, 128), (8 * i, 3, 3, 64), pad=1).shapes
+        for on in (MULTIPROCESSORS, 2):
+            questions += [
+                (emulated.choose_conv_fprop_hopper, (x, w, y, stride, pad, groups, on)),
+                (emulated.choose_conv_dgrad_hopper, (x, w, y, stride, pad, groups, on)),
                 (emulated.choose_conv_wgrad_hopper, (x, w, y, groups, on)),
-                (emulated.choose_gemm_hopper, (products[i],)),
-            ):
-                assert function(*arguments) == asked_alone(function, *arguments), arguments
+                (emulated.choose_gemm_hopper, ((64 * i, 128, 128 * on),)),
+            ]
+    for choose, arguments in (*questions, *reversed(questions)):
+        assert choose(*arguments) == asked_alone(choose, *arguments), arguments
