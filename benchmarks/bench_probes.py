@@ -19,7 +19,7 @@ import cost
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent / "csrc"
-SOURCES = (HERE / "probes.cu", CSRC / "kernels" / "gemm" / "hopper" / "sum_partials.cu")
+SOURCES = (HERE / "probes.cu", CSRC / "kernels" / "gemm" / "sum_partials.cu")
 
 # A multiprocessor's tensor cores do 64 x 256 x 16 products in 128 cycles; narrower ones wait for shared memory.
 ASSUMED = {

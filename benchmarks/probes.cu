@@ -14,7 +14,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/gemm/hopper/gemm_hopper.h"
+#include "kernels/gemm/gemm.h"
 #include "simt/hopper.h"
 #include "simt/host.h"
 
@@ -208,8 +208,7 @@ void measure_sum_partials(const Size& size) {
   const int calls = size.steps / 32 + 1;
   const double time = seconds([&] {
     for (int i = 0; i < calls; ++i) {
-      alexnet::sum_partials_hopper(partials.data(), kParts, c.data(), rows, columns,
-                                   {1.0f, 0.0f, nullptr, true}, 0);
+      alexnet::sum_partials(partials.data(), kParts, c.data(), rows, columns, {1.0f, 0.0f, nullptr, true}, 0);
     }
   });
   print("sum_partials", time / calls * 1e6, "us");

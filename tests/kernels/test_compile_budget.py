@@ -33,7 +33,6 @@ BUDGETS = (
     Budget(r"conv_\w+_kernel<.*, 4>", 170, 24_000, "384 threads at once, in blocks of 192, 128 or 64"),
     Budget(r"conv_\w+_kernel<.*, 1>", 255, 24_000, "the general path: single elements, 256 threads at once"),
     Budget(r"lrn_(forward|backward)_kernel<\w+, 4", 128, 0, "a ring of four images in registers"),
-    Budget(r"pipeline_kernel<ConvProblem<true, 3, ", 128, 0, "as below; one register in the epilogue", stack=8),
     Budget(r"pipeline_kernel<", 255, 0, "one block at once: its launch bounds are the limit"),
     Budget(r"lrn_within_\w+_kernel", 64, 9_000, "1024 threads at once"),
     Budget(r".*", 64, 4_096, "1024 threads at once"),

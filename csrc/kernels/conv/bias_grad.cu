@@ -9,7 +9,7 @@
 //     distance 2   a+c   b+d   c+a   d+b
 //     distance 1   all   all   all   all
 //
-// The sums of a row's parts go to the workspace, and a second kernel (sum_partials in gemm.cu) adds them in a
+// The sums of a row's parts go to the workspace, and a second kernel (../gemm/sum_partials.cu) adds them in a
 // fixed order.
 //
 // What limits it: one addition for each element read, so memory. conv1's dy is 96 rows of 387200 floats at

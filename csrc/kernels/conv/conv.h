@@ -25,6 +25,8 @@ struct ConvShape {
   int stride_h, stride_w;
   int pad_top, pad_left;
   int groups;
+
+  bool operator==(const ConvShape&) const = default;
 };
 
 // Throws std::invalid_argument for a shape that the kernels cannot take; all launchers begin with it.

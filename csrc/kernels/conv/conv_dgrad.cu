@@ -187,24 +187,6 @@ __global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
   write_backward(g, grid, first_channel, first_lane, place, sums);
 }
 
-template <class Element>
-using Kernel = void (*)(BackwardArguments<Element>);
-
-template <class Element, int kWidth>
-Kernel<Element> kernel_for([[maybe_unused]] int rows) {
-  if constexpr (std::is_same_v<Element, float>) {
-    switch (rows) {
-      case 128:
-        return conv_dgrad_kernel<Conv128, Element, kWidth>;
-      case 96:
-        return conv_dgrad_kernel<Conv96, Element, kWidth>;
-      case 32:
-        return conv_dgrad_kernel<Conv32, Element, kWidth>;
-    }
-  }
-  return conv_dgrad_kernel<Conv64, Element, kWidth>;
-}
-
 // Lane tiles of the largest class, the first.
 std::int64_t lane_tiles(const ConvShape& shape) {
   return ceil_div(ceil_div(shape.H, shape.stride_h) * ceil_div(shape.W, shape.stride_w) * shape.N, kLanes);
@@ -249,8 +231,9 @@ void conv_dgrad(const Element* dy, const Element* w, const Element* relu_y, Elem
   g.pad_top = shape.pad_top;
   g.pad_left = shape.pad_left;
   g.aligned = is_aligned(dx, 4 * sizeof(Element)) && shape.N % 4 == 0;
-  const auto kernel =
-      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
+  const auto kernel = instance_for<Element>(config.tile_rows, [&]<class T>() {
+    return config.quads ? conv_dgrad_kernel<T, Element, 4> : conv_dgrad_kernel<T, Element, 1>;
+  });
   const dim3 grid(static_cast<unsigned>(g.channel_tiles * lane_tiles(shape)), shape.groups,
                   shape.stride_h * shape.stride_w);
   simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);

@@ -27,6 +27,9 @@ namespace {
 constexpr int kMostChannels = 4;
 constexpr int kMostProducts = 512;  // 4 channels of 11x11 are 484; the table takes 8 KB
 
+// No tiles of 128: with the table's addresses their threads would need more than 128 registers.
+constexpr int kMostRows = 96;
+
 struct Product {
   int channel, down, right, distance;  // elements from the window's first pixel, within the channel's plane
 };
@@ -117,22 +120,6 @@ __global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
   write_forward(f, first_filter, first_lane, place, sums);
 }
 
-template <class Element>
-using Kernel = void (*)(ForwardArguments<Element>);
-
-template <class Element, int kWidth>
-Kernel<Element> kernel_for([[maybe_unused]] int rows) {
-  if constexpr (std::is_same_v<Element, float>) {
-    switch (rows) {
-      case 96:
-        return conv_first_layer_kernel<Conv96, Element, kWidth>;
-      case 32:
-        return conv_first_layer_kernel<Conv32, Element, kWidth>;
-    }
-  }
-  return conv_first_layer_kernel<Conv64, Element, kWidth>;
-}
-
 }  // namespace
 
 bool is_first_layer(const ConvShape& shape) {
@@ -140,9 +127,8 @@ bool is_first_layer(const ConvShape& shape) {
   return channels <= kMostChannels && std::int64_t(channels) * shape.R * shape.S <= kMostProducts;
 }
 
-// No tiles of 128 rows: with the table's addresses their threads would need more than 128 registers.
 ConvConfig choose_conv_first_layer(const ConvShape& shape, std::size_t element_size, bool aligned) {
-  return choose_forward(shape, element_size, aligned, 96);
+  return choose_forward(shape, element_size, aligned, kMostRows);
 }
 
 template <class Element>
@@ -152,8 +138,9 @@ void conv_first_layer(const Element* x, const Element* w, const float* b, Elemen
   require(is_first_layer(shape), "conv_first_layer: too many channels or taps for its table");
   const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
   const ConvConfig config = choose_conv_first_layer(shape, sizeof(Element), aligned);
-  const auto kernel =
-      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
+  const auto kernel = instance_for<Element, kMostRows>(config.tile_rows, [&]<class T>() {
+    return config.quads ? conv_first_layer_kernel<T, Element, 4> : conv_first_layer_kernel<T, Element, 1>;
+  });
   launch_forward(kernel, x, w, b, y, shape, relu, config, stream);
 }
 

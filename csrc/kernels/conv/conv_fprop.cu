@@ -104,24 +104,6 @@ __global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
   write_forward(f, first_filter, first_lane, place, sums);
 }
 
-template <class Element>
-using Kernel = void (*)(ForwardArguments<Element>);
-
-template <class Element, int kWidth>
-Kernel<Element> kernel_for([[maybe_unused]] int rows) {
-  if constexpr (std::is_same_v<Element, float>) {
-    switch (rows) {
-      case 128:
-        return conv_fprop_kernel<Conv128, Element, kWidth>;
-      case 96:
-        return conv_fprop_kernel<Conv96, Element, kWidth>;
-      case 32:
-        return conv_fprop_kernel<Conv32, Element, kWidth>;
-    }
-  }
-  return conv_fprop_kernel<Conv64, Element, kWidth>;
-}
-
 }  // namespace
 
 ConvConfig choose_conv_fprop(const ConvShape& shape, std::size_t element_size, bool aligned) {
@@ -139,8 +121,9 @@ void conv_fprop(const Element* x, const Element* w, const float* b, Element* y, 
   if (is_first_layer(shape)) return conv_first_layer(x, w, b, y, shape, relu, stream);
   const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(w, 4 * sizeof(Element));
   const ConvConfig config = choose_conv_fprop(shape, sizeof(Element), aligned);
-  const auto kernel =
-      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
+  const auto kernel = instance_for<Element>(config.tile_rows, [&]<class T>() {
+    return config.quads ? conv_fprop_kernel<T, Element, 4> : conv_fprop_kernel<T, Element, 1>;
+  });
   launch_forward(kernel, x, w, b, y, shape, relu, config, stream);
 }
 

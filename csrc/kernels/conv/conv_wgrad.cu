@@ -19,7 +19,7 @@
 //
 // Parts. dw is small and the sum long: conv2's dw is 20 tiles, for 132 multiprocessors, of 93312 products a
 // sum at 128 images. So the positions are cut into parts, each block sums one part into a dw of its own in
-// the workspace, and sum_partials (gemm.cu) adds those in a fixed order. More parts fill the machine more
+// the workspace, and sum_partials (../gemm) adds those in a fixed order. More parts fill the machine more
 // evenly and cost more to add; choose_conv_wgrad weighs that.
 //
 // What limits it: the multiply-adds, and for small layers that last addition.
@@ -92,24 +92,6 @@ __global__ void __launch_bounds__(T::kThreads, kWidth == 4 ? T::kBlocks : 1)
   write_weights(g, shared.columns, first_filter, place, sums);
 }
 
-template <class Element>
-using Kernel = void (*)(WeightArguments<Element>);
-
-template <class Element, int kWidth>
-Kernel<Element> kernel_for([[maybe_unused]] int rows) {
-  if constexpr (std::is_same_v<Element, float>) {
-    switch (rows) {
-      case 128:
-        return conv_wgrad_kernel<Conv128, Element, kWidth>;
-      case 96:
-        return conv_wgrad_kernel<Conv96, Element, kWidth>;
-      case 32:
-        return conv_wgrad_kernel<Conv32, Element, kWidth>;
-    }
-  }
-  return conv_wgrad_kernel<Conv64, Element, kWidth>;
-}
-
 // More parts than this never pay at AlexNet's sizes, and fewer products than this in a part only make it
 // slower.
 constexpr int kMostParts = 128;
@@ -178,8 +160,9 @@ void conv_wgrad(const Element* x, const Element* dy, float* dw, const ConvShape&
   g.filters = shape.K / shape.groups;
   g.filter_tiles = static_cast<int>(ceil_div(g.filters, config.tile_rows));
   g.aligned = is_aligned(g.dw, 16) && g.filters % 4 == 0;
-  const auto kernel =
-      config.quads ? kernel_for<Element, 4>(config.tile_rows) : kernel_for<Element, 1>(config.tile_rows);
+  const auto kernel = instance_for<Element>(config.tile_rows, [&]<class T>() {
+    return config.quads ? conv_wgrad_kernel<T, Element, 4> : conv_wgrad_kernel<T, Element, 1>;
+  });
   const dim3 grid(static_cast<unsigned>(config.tiles / shape.groups), shape.groups, config.splits);
   simt::launch(kernel, grid, dim3(config.threads), 0, stream, g);
   if (config.splits > 1) {

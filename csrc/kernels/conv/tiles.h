@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/tile.h"
@@ -32,6 +33,19 @@ constexpr int kConvRows[] = {128, 96, 64, 32};
 constexpr int kConvRowsOfBf16 = 64;
 constexpr bool has_tile(int rows, std::size_t element_size) {
   return element_size == sizeof(float) || rows == kConvRowsOfBf16;
+}
+
+// A kernel's instance for tiles of `rows` rows: instance_of.operator()<T>() of their T.
+template <class Element, int kMostRows = 128, class InstanceOf>
+auto instance_for([[maybe_unused]] int rows, const InstanceOf& instance_of) {
+  if constexpr (std::is_same_v<Element, float>) {
+    if constexpr (kMostRows == 128) {
+      if (rows == 128) return instance_of.template operator()<Conv128>();
+    }
+    if (rows == 96) return instance_of.template operator()<Conv96>();
+    if (rows == 32) return instance_of.template operator()<Conv32>();
+  }
+  return instance_of.template operator()<Conv64>();
 }
 
 // The largest GPU these kernels know (H100, H200). A constant and not the device's own number, so that

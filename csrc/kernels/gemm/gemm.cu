@@ -15,7 +15,7 @@
 //
 // Parts of K. A fully connected layer with few images has few tiles: fc6 with 128 images is 4096 x 128, or 32
 // tiles for 132 multiprocessors, and 9216 products a sum. So K is cut into parts, each block sums one part,
-// and writes it to a matrix of its own in the workspace. A second kernel adds those matrices in a fixed
+// and writes it to a matrix of its own in the workspace. sum_partials.cu adds those matrices in a fixed
 // order, which atomic additions would not keep: the same bits come out every time.
 //
 // bfloat16 is read element by element and has the narrow tile alone: its fast products are those of tensor
@@ -31,6 +31,7 @@
 #include <type_traits>
 
 #include "kernels/common/check.h"
+#include "kernels/gemm/epilogue.h"
 #include "kernels/gemm/operands.h"
 #include "kernels/gemm/tensor_cores.h"
 #include "kernels/gemm/tile.h"
@@ -61,15 +62,6 @@ struct GemmArguments {
   bool aligned;  // every row of c begins at a multiple of four elements
   GemmEpilogue epilogue;
 };
-
-template <class Result>
-__device__ __forceinline__ float finish(const GemmEpilogue& epilogue, float sum, float bias,
-                                        const Result* c) {
-  float value = epilogue.alpha * sum;
-  if (epilogue.beta != 0.0f) value = value + epilogue.beta * to_float(*c);
-  value = value + bias;
-  return epilogue.relu && value <= 0.0f ? 0.0f : value;  // a comparison, so that NaN goes through
-}
 
 // The thread's sums to c: rows of quads.
 template <class T, class Element, class Result>
@@ -144,21 +136,6 @@ __global__ void __launch_bounds__(T::kThreads, kReadA == Read::kAny ? 1 : T::kBl
     gemm_kernel(GemmArguments<Element, Result> g) {
   gemm_tile<T, LoaderFor<Element, T::kRows, T::kThreads, kReadA>,
             LoaderFor<Element, T::kColumns, T::kThreads, kReadB>>(g);
-}
-
-constexpr int kSumThreads = 256;
-
-// Any grid of blocks of kSumThreads: a thread owns elements first, first + step, ... of c.
-template <class Result>
-__global__ void sum_partials_kernel(const float* partials, int splits, Result* c, std::int64_t N,
-                                    std::int64_t count, GemmEpilogue epilogue) {
-  const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
-  for (std::int64_t i = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
-    float sum = partials[i];
-    for (int split = 1; split < splits; ++split) sum += partials[split * count + i];
-    const float bias = epilogue.bias != nullptr ? epilogue.bias[i / N] : 0.0f;
-    c[i] = from_float<Result>(finish(epilogue, sum, bias, c + i));
-  }
 }
 
 template <class Element, class Result>
@@ -278,16 +255,6 @@ void gemm(const Element* a, const Element* b, Result* c, const GemmShape& shape,
   }
 }
 
-template <class Result>
-void sum_partials(const float* partials, int splits, Result* c, std::int64_t M, std::int64_t N,
-                  const GemmEpilogue& epilogue, simt::stream_t stream) {
-  const std::int64_t count = M * N;
-  const auto blocks =
-      std::min<std::int64_t>((count + kSumThreads - 1) / kSumThreads, 8 * 2 * kMultiprocessors);
-  simt::launch(sum_partials_kernel<Result>, dim3(static_cast<unsigned>(blocks)), dim3(kSumThreads), 0, stream,
-               partials, splits, c, N, count, epilogue);
-}
-
 using simt::bf16;
 
 template void gemm(const float*, const float*, float*, const GemmShape&, const GemmEpilogue&, float*,
@@ -296,10 +263,5 @@ template void gemm(const bf16*, const bf16*, bf16*, const GemmShape&, const Gemm
                    simt::stream_t);
 template void gemm(const bf16*, const bf16*, float*, const GemmShape&, const GemmEpilogue&, float*,
                    simt::stream_t);
-
-template void sum_partials(const float*, int, float*, std::int64_t, std::int64_t, const GemmEpilogue&,
-                           simt::stream_t);
-template void sum_partials(const float*, int, bf16*, std::int64_t, std::int64_t, const GemmEpilogue&,
-                           simt::stream_t);
 
 }  // namespace alexnet

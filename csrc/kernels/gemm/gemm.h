@@ -15,6 +15,8 @@ namespace alexnet {
 struct GemmShape {
   int M, N, K;
   bool trans_a, trans_b;
+
+  bool operator==(const GemmShape&) const = default;
 };
 
 // What becomes of a sum. beta 0 does not read c; bias is [M], one for each row, or null.

@@ -21,11 +21,15 @@
 // it before the first step, and have long arrived at the last one: each warp reads its 16 x 16 elements of
 // the mask from the places where it then writes its results.
 //
+//     producer     load load load ... (the next tile's, as stages come empty)
 //     consumer     [stores of the last tile have read staging] ask for mask | multiply ... | mask there?
-//                  | zero, staging, store | ...
+//                  | zero, staging, store | ask for the next tile's mask | multiply ...
+//     copy engine  dy and w, all the time; the mask while the tile is multiplied; dx while the next one is
 //
 // Where staging holds half of the blocks, so does the mask, and its other half is waited for between the
 // rounds.
+//
+// There is no bias. conv_plan.cu chooses the tile, as forward.
 //
 // Tiles, stages and staging in KB, as forward; 64 x 512 is for conv2's 48 channels, which 64 x 256 in steps
 // of one tap would leave waiting for dy (80 KB for 1024 cycles, here 34):
@@ -33,7 +37,10 @@
 //     192 x 256   3 x 56 + 48       64 x 256   4 x 40 + 32      128 x 256   4 x 36 + 64   rows of 5 taps
 //     128 x 256   3 x 48 + 64      128 x 128   6 x 32 + 32       64 x 512   4 x 42 + 32   rows of 5 taps
 
+#include <utility>
+
 #include "kernels/common/check.h"
+#include "kernels/common/memo.h"
 #include "kernels/conv/hopper/conv_plan.h"
 
 namespace alexnet {
@@ -55,7 +62,9 @@ bool conv_dgrad_hopper_fits(const ConvShape& shape, const simt::bf16* dy, const 
 }
 
 ConvHopperConfig choose_conv_dgrad_hopper(const ConvShape& shape, int multiprocessors) {
-  return choose_conv(backward_pass(shape), kKernels, multiprocessors);
+  thread_local Memo<std::pair<ConvShape, int>, ConvHopperConfig> chosen;
+  return chosen.of({shape, multiprocessors},
+                   [&] { return choose_conv(backward_pass(shape), kKernels, multiprocessors); });
 }
 
 ConvHopperConfig conv_dgrad_hopper_config(const ConvShape& shape, int rows, int columns, int depth,

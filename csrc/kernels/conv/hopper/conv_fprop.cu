@@ -40,25 +40,32 @@
 //      64 x 256    4 x 40  160    1 x 4                     32     up to 64 filters
 //     128 x 128    6 x 32  192    2 x 2                     32     few positions and images
 //
-// Who waits for whom: the producer for empty stages, the consumers for full ones (pipeline.h). After its last
-// step a consumer adds the bias, which belongs to a row, clips, and writes its sums to its staging, as soon
-// as the stores of its last tile have read it; nobody else waits, and the producer is meanwhile filling the
-// ring for the next tile. The tile with 2 blocks for 4 goes round twice.
+// Who waits for whom: the producer for empty stages, the consumers for full ones (pipeline.h). The bias
+// belongs to a row: each thread asks for those of its two rows when the tile begins, and has them long before
+// its last step. Then the consumer adds them, clips, and writes its sums to its staging, as soon as the
+// stores of its last tile have read it; nobody else waits, and the producer is meanwhile filling the ring for
+// the next tile. The tile with 2 blocks for 4 goes round twice.
 //
 //     producer     tile 1: load load load load ... | tile 2: load load load (ring full) ........ load ...
-//     consumer 0   multiply multiply ...  multiply | bias, ReLU, staging, store | multiply multiply ...
-//     consumer 1    multiply multiply ...  multiply | bias, ReLU, staging, store | multiply ...
-//     copy engine                                                     [ y of tile 1 ]
+//     consumer 0   ask for bias, multiply ... multiply | + bias, ReLU, staging, store | ask, multiply ...
+//     consumer 1   ask for bias, multiply ... multiply  | + bias, ReLU, staging, store | ask, multiply ...
+//     copy engine                                                       [ y of tile 1 ]
 //
 // Groups (two towers) are a number of the tile. Each has tensor maps of its own, whose edges clip at the
 // group's: channels past it are zeros, and filters past it are not written.
 //
 // What limits it. A step of 128 x 256 x 64 is 48 KB for 1024 cycles of the tensor cores, in which some 35 KB
 // arrive from the L2 cache: bytes. With 192 rows or a row of taps in each step (37 and 29 KB for 1024
-// cycles), the tensor cores. Those are estimates that choose_conv_fprop_hopper goes by; its text says what it
-// took.
+// cycles), the tensor cores.
+//
+// How a tile is chosen: conv_plan.cu works out for each kernel below, with 1, 2 and 4 positions, how long the
+// steps of all tiles take at the slower of these two rates, in the order in which the blocks get them, and
+// takes the cheapest. choose_conv_fprop_hopper's text says what that was.
+
+#include <utility>
 
 #include "kernels/common/check.h"
+#include "kernels/common/memo.h"
 #include "kernels/conv/hopper/conv_plan.h"
 
 namespace alexnet {
@@ -79,7 +86,9 @@ bool conv_fprop_hopper_fits(const ConvShape& shape, const simt::bf16* x, const s
 }
 
 ConvHopperConfig choose_conv_fprop_hopper(const ConvShape& shape, int multiprocessors) {
-  return choose_conv(forward_pass(shape), kKernels, multiprocessors);
+  thread_local Memo<std::pair<ConvShape, int>, ConvHopperConfig> chosen;
+  return chosen.of({shape, multiprocessors},
+                   [&] { return choose_conv(forward_pass(shape), kKernels, multiprocessors); });
 }
 
 ConvHopperConfig conv_fprop_hopper_config(const ConvShape& shape, int rows, int columns, int depth,

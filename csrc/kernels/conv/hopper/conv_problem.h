@@ -1,5 +1,33 @@
 // Steps of one tap: the kernel under conv_fprop.cu and conv_dgrad.cu for any window. A step is a tap and
-// kDepth channels (backward, filters).
+// kDepth channels (backward, filters). Read conv_fprop.cu first, for the tile.
+//
+// A stage of 128 rows x 256 columns x 64, forward, 48 KB. [64 ...] are 128 bytes along memory, whose 16-byte
+// pieces the copy engine exchanges and wgmma exchanges back (128-byte swizzle):
+//
+//     weights   filters 0 to 63      channel 0  [64 filters]      8 KB: a box, for consumer 0
+//                                     ...
+//                                    channel 63 [64 filters]
+//               filters 64 to 127    likewise                     8 KB: a box, for consumer 1
+//     pixels    block 0              channel 0  [64 images]       8 KB
+//                                     ...
+//                                    channel 63 [64 images]
+//               blocks 1, 2, 3       likewise
+//
+// A block of pixels is 64 images as one position of the tile sees them through the tap: blocks of images
+// slowest, positions faster. All are one box where N is a multiple of 64; else each 64 images are one, with
+// all positions. Backward, a row of weights is a channel and its 64 elements are filters, along the sum; one
+// box has the rows of all consumers. What lies outside the image, or past the group's channels, comes as
+// zeros.
+//
+// The walk: tap rows r, tap columns s, channels k, the last fastest. r and s go through tile.down and
+// tile.across, which leave out the taps that read padding at all positions of the tile (conv_cut.h).
+//
+//     producer     stage empty? ask for (r, s, k = 0) | empty? (r, s, 64) | ... | empty? (r, s + 1, 0) | ...
+//     consumer c   stage full? 4 wgmmas of 16 channels each: its 64 rows x all columns | give the stage of
+//                  the step before back | full? ...
+//
+// Three consumers issue two wgmmas of 128 columns instead of one of 256. Bias, mask and the way to memory are
+// conv_tiles.h's; conv_plan.cu chooses the tile.
 #pragma once
 
 #include "kernels/conv/hopper/conv_tiles.h"

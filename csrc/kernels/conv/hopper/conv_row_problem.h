@@ -14,6 +14,26 @@
 // What a tap sees are always 256 columns at equal distances, as one wgmma wants them: the same instruction
 // with another start. Taps are left out by the row only: across, four positions together need all of them.
 //
+// A stage. Forward, the weights are as in conv_problem.h, 16 channels of each tap; backward rows are shorter:
+//
+//     weights, forward    for each 64 rows: tap 0: channel 0 [64 filters] ... channel 15, tap 1, ... tap 4
+//     weights, backward   tap 0: row 0 [16 filters] ... all rows, tap 1, ... tap 4; 32 bytes a row, swizzled
+//                         within these
+//     pixels              x = 0: channel 0 [64 images] ... channel 15, x = 1, ... x = 7; and the same for the
+//                         second part of the images where there are two image consumers
+//
+//     128 x 256    weights 5 taps x 128 rows x 16   20 KB    pixels 8 blocks of 2 KB    16 KB
+//      64 x 512    weights 5 taps x  64 rows x 16   10 KB    pixels 2 x 8 blocks        32 KB
+//
+// Who waits for whom: as everywhere (pipeline.h), with the walk over tap rows r in tile.down and channels k:
+//
+//     producer     stage empty? ask for row r's weights and pixels, k = 0 | empty? k = 16 | ... | row r + 1
+//     consumer     stage full? 5 wgmmas, tap by tap: its 64 rows x its 256 columns | give the stage of the
+//                  step before back | full? ...
+//
+// Bias, mask and the way to memory are conv_tiles.h's; conv_plan.cu takes these steps where the filter has
+// five columns, the stride is 1, and they are cheaper.
+//
 // Bytes for 1280 cycles of products, when some 43 KB arrive: with 128 rows, 60 KB in steps of one tap and 36
 // KB here; with 64 rows 100 KB, and here, where two parts of the images share the weights, 42 KB.
 #pragma once

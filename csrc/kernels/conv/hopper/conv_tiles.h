@@ -1,5 +1,26 @@
 // What convolution's Hopper kernels share: their arguments, which tile is where, and the way of sums to
-// memory. pipeline.h says who calls what; conv_fprop.cu has the pictures.
+// memory. pipeline.h says who calls what, conv_fprop.cu has the tile, conv_problem.h and conv_row_problem.h
+// what a stage holds and the main loop.
+//
+// Shared memory behind the stages:
+//
+//     staged[consumer][kStaged]    blocks of 64 rows x 64 columns of the result, 8 KB each (epilogue.h): on
+//                                  their way to memory; backward, before that, relu_y at the same place
+//     mask[consumer]               a barrier: the bytes of relu_y that the copy engine has brought
+//
+// The ends of a tile, for a consumer of 4 blocks with staging for 2. Its own 128 threads take part, of which
+// the first talks to the copy engine; "read?" waits until the engine has read what was to be stored.
+//
+//     forward    begin    each thread asks for the bias of its two rows
+//                         all steps of the tile: the bias is there long before they are done
+//                finish   read? blocks 0, 1: sum + bias, ReLU | written: store | read? blocks 2, 3 | store
+//     backward   begin    read? ask for relu_y of blocks 0, 1
+//                         all steps of the tile
+//                finish   relu_y there? blocks 0, 1: sum, or 0 | written: store | read? ask for relu_y of
+//                         blocks 2, 3 | there? blocks 2, 3 | store
+//
+// Backward without relu_y goes as forward, without bias. The last store of a tile is under way while the next
+// tile is multiplied.
 #pragma once
 
 #include "kernels/common/hopper/epilogue.h"
@@ -91,14 +112,16 @@ class ConvTiles : public PipelineProblem {
     return tile;
   }
 
-  __device__ __forceinline__ void begin(const Tile& tile, int consumer, Shared& shared) const {
+  // Asks for the mask, or reads the bias: both arrive while the steps do.
+  __device__ __forceinline__ void begin(const Tile& tile, int consumer, Shared& shared) {
     if (masked() && is_first_thread()) load_mask(tile, consumer, 0, shared);
+    if (!kBackward) read_bias(tile, consumer);
   }
 
   __device__ __forceinline__ void finish(const Tile& tile, int consumer, float (&sums)[kTiles][kSums],
                                          Shared& shared) {
     auto& staged = shared.staged[consumer];
-    const BiasRelu value = bias_of(tile, consumer);
+    const BiasRelu value{{bias_[0], bias_[1]}, !kBackward && g_.relu};
     SIMT_UNROLL
     for (int first = 0; first < kBlocks; first += kStaged) {
       if (masked()) {
@@ -128,9 +151,13 @@ class ConvTiles : public PipelineProblem {
   }
 
  protected:
-  // The consumer's first row and image within the tile.
-  __device__ __forceinline__ static int row_of(int consumer) { return consumer % kRowConsumers * 64; }
+  // The consumer's first row and image within the tile. Only where the images are shared as well does it take
+  // divisions, whose results would be registers of the epilogue.
+  __device__ __forceinline__ static int row_of(int consumer) {
+    return (kImageConsumers == 1 ? consumer : consumer % kRowConsumers) * 64;
+  }
   __device__ __forceinline__ int image_of(int consumer) const {
+    if (kImageConsumers == 1) return 0;
     return consumer / kRowConsumers * (kColumns >> g_.cut.position_bits);
   }
 
@@ -171,19 +198,18 @@ class ConvTiles : public PipelineProblem {
     }
   }
 
-  __device__ __forceinline__ BiasRelu bias_of(const Tile& tile, int consumer) const {
+  __device__ __forceinline__ void read_bias(const Tile& tile, int consumer) {
     const int thread = threadIdx.x % kWarpgroup;
-    BiasRelu result{{0.0f, 0.0f}, !kBackward && g_.relu};
-    const bool has_bias = !kBackward && g_.bias != nullptr;
     SIMT_UNROLL
     for (int i = 0; i < 2; ++i) {
       const int row = tile.row + row_of(consumer) + thread / 32 * 16 + 8 * i + thread % 32 / 4;
-      if (has_bias && row < g_.rows) result.bias[i] = g_.bias[tile.group * g_.rows + row];
+      const bool has_bias = g_.bias != nullptr && row < g_.rows;
+      bias_[i] = has_bias ? g_.bias[tile.group * g_.rows + row] : 0.0f;
     }
-    return result;
   }
 
   std::uint32_t mask_parity_ = 0;
+  float bias_[2] = {};  // of the thread's two rows
 };
 
 }  // namespace alexnet

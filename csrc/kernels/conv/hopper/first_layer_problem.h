@@ -30,8 +30,12 @@
 //     staging      for each consumer 48 filters x 64 images                          2 * 48 * 128 B = 12 KB
 //     bias         one float for each filter
 //
-// 128 filters leave room for two stages. Other numbers of products than AlexNet's (353 to 368) have stages of
-// 384 rows, and 64 or 128 filters.
+// The kernel reads the bias once, when it starts, and adds it to the sums as they leave the registers. No
+// taps are skipped: a patch is one copy, padding included.
+//
+// How a tile is chosen: the smallest of 64, 96 and 128 filters that holds all, since a tile reads the patch
+// whatever it does with it; more than 128 filters are several launches. 128 leave room for two stages. Other
+// numbers of products than AlexNet's (353 to 368) have stages of 384 rows, and 64 or 128 filters.
 //
 // What limits it: the copies. A patch is 46 KB for 1104 clocks of wgmma, and each multiprocessor gets about
 // 35 bytes a clock when all of them ask (8 TB/s): 1360 clocks. Of those bytes memory itself reads few, since

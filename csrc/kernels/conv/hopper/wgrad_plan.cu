@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "kernels/common/check.h"
+#include "kernels/common/memo.h"
 
 namespace alexnet {
 namespace {
@@ -121,8 +123,8 @@ void try_size(const ConvShape& shape, const TileSize& size, int multiprocessors,
   for (int rows = 2; rows <= std::min(shape.R, size.inputs / shape.S); ++rows) try_box(rows, shape.S);
 }
 
-Choice choose(const ConvShape& real_shape, int multiprocessors) {
-  const ConvShape shape = as_sizes_suggest(real_shape);
+// `shape` as its sizes suggest.
+Choice choose_by_sizes(const ConvShape& shape, int multiprocessors) {
   Choice best{{}, -1};
   for (const TileSize& size : kTileSizes) {
     if (size.inputs != kFirstLayerInputs) {
@@ -135,6 +137,13 @@ Choice choose(const ConvShape& real_shape, int multiprocessors) {
     }
   }
   return best;
+}
+
+// A cost below 0 where no tile fits. A launch asks this up to six times, its operation included.
+Choice choose(const ConvShape& shape, int multiprocessors) {
+  thread_local Memo<std::pair<ConvShape, int>, Choice> chosen;
+  return chosen.of({shape, multiprocessors},
+                   [&] { return choose_by_sizes(as_sizes_suggest(shape), multiprocessors); });
 }
 
 // All of a plan but how many steps a block does.

@@ -1,5 +1,24 @@
 // What a block does for a filter gradient, as a Problem of pipeline.h. conv_wgrad.cu and
-// conv_first_layer_wgrad.cu tell the story and list the instances.
+// conv_first_layer_wgrad.cu tell the story and list the instances; wgrad_plan.h says which steps are whose,
+// and which positions are skipped, wgrad_plan.cu how a tile is chosen.
+//
+// Shared memory is stages alone, of rows of 128 bytes: 64 images at one position. The sums go to memory from
+// the registers, so there is no staging.
+//
+//     dy   filter 0 | 64 images at (p, q) |          one box: kFilters rows
+//           ...
+//     x    input 0  | 64 images at (p, q)'s tap |    one box: box_size() rows (channels fastest, then taps)
+//           ...
+//          zeros                                     the rest of kInputs rows: by prepare(), and never again
+//
+// Who waits for whom (pipeline.h), for a block whose piece of tile t is followed by one of tile t + 1:
+//
+//     producer     stage empty? ask for dy and x of the next step that was dealt to this block | empty? ...
+//     consumer     full? add up dy (if this tile gives db), 4 * kTiles wgmmas of 16 images each | give the
+//                  stage of the step before back | full? ... | last step done: 64 * kTiles rows of sums, and
+//                  those of dy, from registers to the workspace | tile t + 1: full? ...
+//
+// No bias enters; its gradient db leaves.
 #pragma once
 
 #include "kernels/common/hopper/pipeline.h"

@@ -15,6 +15,15 @@
 // weight, and writes it. Where filters are the patch's rows, half a warp takes the 16 rows of a column, which
 // are neighbours in dw; where they are columns, 8 lanes take a row.
 //
+// Shared memory and who waits for whom: 4 KB, and one __syncthreads() between writing and reading it.
+//
+//     sums[warp 0]   | float4 of lane 0 | lane 1 | ... | lane 31 |    its pieces' sums of the patch's weights
+//      ...
+//     sums[warp 7]
+//
+//     warp i         piece i + piece i + 8 + ... | write sums[i] | all written? | thread: sums[0..7] of one
+//                                                                                 weight, to dw
+//
 // Behind the sums of a tile, a piece may hold those of dy: four for each filter, one float4. 32 filters are
 // one more patch, of which thread i adds the eight warps' sums of part i % 4 of filter i / 4, and every
 // fourth thread adds the parts.

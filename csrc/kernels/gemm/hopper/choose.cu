@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/common/check.h"
+#include "kernels/common/memo.h"
 #include "kernels/gemm/hopper/gemm_hopper.h"
 
 namespace alexnet {
@@ -60,6 +61,24 @@ std::int64_t clocks(const GemmShape& shape, const GemmHopperConfig& config) {
   return total;
 }
 
+// The fastest cut by the model.
+GemmHopperConfig choose(const GemmShape& shape) {
+  GemmHopperConfig best{};
+  std::int64_t fewest = 0;
+  for (const TileChoice& tile : kTiles) {
+    for (int splits = 1; splits <= std::min(kMostSplits, steps_of(shape)); ++splits) {
+      const GemmHopperConfig config = cut_gemm_hopper(shape, tile.columns, splits, kMultiprocessors);
+      if (gemm_hopper_workspace_bytes(shape, config) > kMostWorkspace) break;
+      const std::int64_t time = clocks(shape, config);
+      if (best.blocks == 0 || time < fewest) {
+        best = config;
+        fewest = time;
+      }
+    }
+  }
+  return best;
+}
+
 bool rows_fit(std::int64_t length, const simt::bf16* array) {
   return length % 8 == 0 && is_aligned(array, 16);
 }
@@ -88,20 +107,8 @@ GemmHopperConfig cut_gemm_hopper(const GemmShape& shape, int tile_columns, int s
 }
 
 GemmHopperConfig choose_gemm_hopper(const GemmShape& shape) {
-  GemmHopperConfig best{};
-  std::int64_t fewest = 0;
-  for (const TileChoice& tile : kTiles) {
-    for (int splits = 1; splits <= std::min(kMostSplits, steps_of(shape)); ++splits) {
-      const GemmHopperConfig config = cut_gemm_hopper(shape, tile.columns, splits, kMultiprocessors);
-      if (gemm_hopper_workspace_bytes(shape, config) > kMostWorkspace) break;
-      const std::int64_t time = clocks(shape, config);
-      if (best.blocks == 0 || time < fewest) {
-        best = config;
-        fewest = time;
-      }
-    }
-  }
-  return best;
+  thread_local Memo<GemmShape, GemmHopperConfig> chosen;
+  return chosen.of(shape, [&] { return choose(shape); });
 }
 
 std::string to_string(const GemmHopperConfig& config) {

@@ -47,13 +47,6 @@ void gemm_hopper(const simt::bf16* a, const simt::bf16* b, float* c, const GemmS
                  const GemmEpilogue& epilogue, const GemmHopperConfig& config, float* workspace,
                  simt::stream_t stream);
 
-// The second half of a split sum: c [M, N] = epilogue(partials[0] + partials[1] + ...), in that order.
-// partials is [splits, M, N], N a multiple of 2.
-void sum_partials_hopper(const float* partials, int splits, simt::bf16* c, int M, int N,
-                         const GemmEpilogue& epilogue, simt::stream_t stream);
-void sum_partials_hopper(const float* partials, int splits, float* c, int M, int N,
-                         const GemmEpilogue& epilogue, simt::stream_t stream);
-
 // dw [inputs, outputs] = x [inputs, images] dy [outputs, images]^T, the gradient of a fully connected layer's
 // weights, which is not written: `update` (sgd.h) is done with it at once. The same bits as gemm_hopper to
 // float32 with K whole, then sgd_momentum.

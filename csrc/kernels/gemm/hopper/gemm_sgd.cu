@@ -17,6 +17,9 @@
 //     consumer 0   wait, M0 M1, U U U U U U U U, S        M0 M1 (tile 2), U U ...
 //     consumer 1   wait, M0 M1 ........... U U U U U U U U, S   ...
 //
+//     wait: for a stage's copies, and before the first for the other consumer to have seen those of the tile
+//        before. Nobody waits for U but the next tile of the same consumer. There is no bias; every shape has
+//        the one tile.
 //     U: a thread reads eight pairs of w and of v, updates them with its sums and writes them: 16 KB of each
 //        consumer are under way at a time. S: the new weights, rounded, through the staging blocks
 //        (store_bf16).

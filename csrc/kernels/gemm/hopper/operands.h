@@ -14,6 +14,12 @@
 // Within 128 bytes the copy engine exchanges the 16-byte pieces (128-byte swizzle), and wgmma exchanges them
 // back.
 //
+// Who waits for whom (pipeline.h), for a tile whose K has three steps:
+//
+//     producer     empty? ask for a, b of k = 0 | empty? of k = 64 | empty? of k = 128 | the next tile's ...
+//     consumers    full? 4 wgmmas of 16 products | full? 4 more, stage 0 back | full? 4 more, stage 1 back |
+//                  done, stage 2 back, epilogue | full? ...
+//
 // What lies outside the arrays comes as zeros: past M and N they give sums that nobody writes, past K they
 // add nothing.
 #pragma once
