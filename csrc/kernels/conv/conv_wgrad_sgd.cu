@@ -94,9 +94,11 @@ void conv_wgrad_db(const Element* x, const Element* dy, float* dw, float* db, co
 }
 
 std::size_t conv_wgrad_sgd_workspace_bytes(const ConvShape& shape, std::size_t element_size, bool aligned) {
-  if (is_conv_wgrad_sgd_fused(shape, element_size, aligned)) {
+  const bool may_be_fused = element_size == sizeof(simt::bf16) && aligned;
+  const std::size_t fused = may_be_fused ? conv_wgrad_tensor_core_workspace_bytes(shape) : 0;
+  if (fused > 0) {
     const std::size_t bias = bias_grad_workspace_bytes(shape.K, outputs(shape), element_size);
-    return std::max(conv_wgrad_tensor_core_workspace_bytes(shape), db_room(shape) + bias);
+    return std::max(fused, db_room(shape) + bias);
   }
   return dw_room(shape) + db_room(shape) + conv_wgrad_db_workspace_bytes(shape, element_size);
 }
