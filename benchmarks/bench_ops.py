@@ -33,6 +33,7 @@ import numpy as np
 from bench_cpu import LAYERS
 from cases import SCALES, Case, Scale, conv_cases, linear_cases, torch
 from cases_in_memory import cases_in_memory
+from cases_of_updates import cases_of_updates
 from timing import Contender, Device, Gpu, Host, Timing, measure
 
 from alexnet_cuda.ops.arrays import BFLOAT16, FLOAT32
@@ -99,7 +100,7 @@ def cases(scale: Scale) -> list[Case]:
     images, dtype = scale.images, scale.dtype
     products = [case for layer in scale.layers for case in conv_cases(layer, images, dtype)]
     linear = [case for name, size in scale.features.items() for case in linear_cases(name, *size, images, dtype)]
-    return [*products, *linear, *cases_in_memory(scale)]
+    return [*products, *linear, *cases_in_memory(scale), *cases_of_updates(scale, products)]
 
 
 def modelled_ms(case: Case, images: int) -> float:

@@ -19,7 +19,8 @@ def describe(graph: Graph) -> str:
         share = "x".join(str(size) for size in parts[0].y.shape[:-1])
         devices = ", ".join(graph.device_of(part).name for part in parts)
         split = f" as {share}" if share != shape else ""
-        lines.append(f"  {place.layer.name:10s} {shape:>12s} on {devices}{split}")
+        update = ", updates with its gradient" if any(part.fused_update for part in parts) else ""
+        lines.append(f"  {place.layer.name:10s} {shape:>12s} on {devices}{split}{update}")
     lines += ["", *_memory_lines(graph.memory, names), "", *_transfer_lines(graph.transfers, len(names))]
     return "\n".join(lines)
 

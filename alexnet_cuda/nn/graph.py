@@ -62,7 +62,7 @@ class Graph:
         return self._get(lambda piece: piece.momentum)
 
     def gradients(self) -> dict[str, np.ndarray]:
-        """Whole-layer gradients of the last backward pass, on the host."""
+        """Whole-layer gradients of the last `differentiate`, on the host; a training step leaves only some."""
         return self._get(lambda piece: piece.gradient)
 
     def _set(self, values: dict[str, np.ndarray], which: Callable[[Slice], tuple[Array, ...]]) -> None:
@@ -191,6 +191,8 @@ class Graph:
                 if rate.lr == 0:
                     continue
                 call = partial(call, rate, momentum)
+            elif node.with_updates:
+                call = partial(call, rates, momentum)
             elif node.of_layer:
                 call = partial(call, training)
             for other in node.after:

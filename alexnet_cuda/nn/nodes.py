@@ -13,7 +13,8 @@ from .devices import Device, Event
 class Node:
     """One piece of work on one device; `after` are the nodes of other devices it waits for.
 
-    `call` takes nothing; a layer's takes `training`, and an update's the rate and the momentum of the step.
+    `call` takes nothing; a layer's takes `training`, an update's the rate and the momentum of the step, and that of a
+    layer's gradients with their updates all rates, None where gradients alone are asked for, and the momentum.
     """
 
     label: str
@@ -23,6 +24,7 @@ class Node:
     is_copy: bool = False  # the call queues the work on the device's stream by itself
     of_layer: bool = False
     parameter: str | None = None  # set: an update, left out where the parameter's rate is 0
+    with_updates: bool = False  # a layer's gradients with their updates
     announced: bool = False  # another node waits for this one
     event: Event = field(default=None, repr=False)
 

@@ -19,7 +19,7 @@ class Part:
     nobody needs it. parameters: as layers read them, weights in the dtype of x, biases in that of sums; gradients: of
     them, in that of sums. groups: towers inside these arrays that the layer keeps apart. first_row: number in the whole
     tensor of its first feature here. seed: of dropout; state: this device's step state. fused_relu: the next layer's
-    ReLU is done here.
+    ReLU is done here. fused_update: its parameters' gradients and updates are one piece of work, after that for dx.
     """
 
     layer: Layer
@@ -33,6 +33,7 @@ class Part:
     groups: int = 1
     first_row: int = 0
     fused_relu: bool = False
+    fused_update: bool = False
     parameters: dict[str, Array] = field(default_factory=dict)
     gradients: dict[str, Array] = field(default_factory=dict)
     kept: dict[str, Array] = field(default_factory=dict)

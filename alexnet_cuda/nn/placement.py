@@ -27,6 +27,7 @@ import numpy as np
 from .. import ops
 from ..ops.arrays import Array
 from . import precision as precisions
+from . import updates
 from .crossing import Crossings
 from .devices import Device
 from .graph import Graph
@@ -34,7 +35,7 @@ from .layer import Parameter
 from .layers import TOPK, ReLU, SoftmaxLoss
 from .memory import Memory, Piece
 from .net import INPUT, SPLIT, WHOLE, Net, Place
-from .nodes import Node, Rate, Slice, Tensor, add
+from .nodes import Node, Slice, Tensor, add
 from .part import Part
 from .precision import Precision
 from .weighted import Weighted
@@ -43,22 +44,24 @@ from .weighted import Weighted
 def place(
     net: Net, devices: Sequence[Device], batch: int, *, precision: str = "fp32", seed: int = 0,
     mean: np.ndarray | None = None, training: bool = True, input_gradient: bool = False, fuse: bool = True,
+    fuse_updates: bool | None = None,
 ) -> Graph:  # fmt: skip
     """Allocate every buffer and list all work of a net on one device, or of its two towers on two.
 
     batch: images; precision: "fp32", "bf16" (activations, their gradients and the weights that layers read in
     bfloat16, the rest in float32), or "fp64" on NumPy's backends; seed: of dropout; mean: float32 [C] or [H, W, C],
     subtracted from the pixels fed; training: with room for momentum and gradients; input_gradient: the first layer's
-    too; fuse: let convolutions and products clamp their own results where a ReLU follows. Momenta begin at 0, weights
-    are undefined until `Graph.set_weights`. Raises ValueError for a batch, a precision or devices that do not fit,
-    MemoryError where memory ends.
+    too; fuse: let convolutions and products clamp their own results where a ReLU follows; fuse_updates: let layers with
+    weights update them along with the gradient, which changes no bit, by default where that is faster: in "bf16" on
+    tensor cores that take the shapes. Momenta begin at 0, weights are undefined until `Graph.set_weights`. Raises
+    ValueError for a batch, a precision or devices that do not fit, MemoryError where memory ends.
     """
     if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
         raise ValueError(f"batch: got {batch!r}, wanted at least 1 image")
     if len(devices) > 1 and net.towers != len(devices):
         raise ValueError(f"net '{net.name}' has {net.towers} tower(s) and cannot be placed on {len(devices)} devices")
     gradients = training or input_gradient
-    builder = _Builder(net, list(devices), int(batch), precisions.named(precision), seed, gradients, fuse)
+    builder = _Builder(net, list(devices), int(batch), precisions.named(precision), seed, gradients, fuse, fuse_updates)
     return builder.build(mean, input_gradient)
 
 
@@ -66,10 +69,11 @@ class _Builder:
     """Builds one graph, forward layer by layer and then backward."""
 
     def __init__(
-        self, net: Net, devices: list[Device], batch: int, precision: Precision, seed: int, gradients: bool, fuse: bool
-    ):
+        self, net: Net, devices: list[Device], batch: int, precision: Precision, seed: int, gradients: bool, fuse: bool,
+        fuse_updates: bool | None,
+    ):  # fmt: skip
         self.net, self.devices, self.batch, self.precision = net, devices, batch, precision
-        self.seed, self.with_gradients, self.fuse = seed, gradients, fuse
+        self.seed, self.with_gradients, self.fuse, self.fuse_updates = seed, gradients, fuse, fuse_updates
         self.graph = Graph(net, devices, batch, precision)
         self.memory = Memory(net, devices, batch, precision)
         self.graph.memory = self.memory.bytes
@@ -217,17 +221,28 @@ class _Builder:
             return
         for number, (position, part) in enumerate(zip(self.memory.positions(place.spread), parts, strict=True)):
             device = self.devices[position]
+            names = {short: parameter.name for short, parameter in place.parameters.items()}
+            pieces = {short: graph.slices[name][number] for short, name in names.items()}
+            fused = updates.fused_layer(part, device, self.fuse_updates)
+            if fused is not None:
+                self._differentiate_and_update(fused, part, before[position], pieces, names)
+                continue
             node = Node(f"{layer.name} backward", device, partial(layer.backward, part), of_layer=True)
             before[position].differentiated = add(graph.backward_nodes, node)
-            for name in (parameter.name for parameter in place.parameters.values()):
-                update = partial(_update, graph.slices[name][number], part.state)
+            for short, name in names.items():
+                update = partial(updates.update, pieces[short], part.state)
                 add(graph.backward_nodes, Node(f"{name} update", device, update, parameter=name))
         if parts[0].dx is not None and len(self.devices) > 1:
             self.crossings.back(place, before)
 
-
-def _update(piece: Slice, state: Array, rate: Rate, momentum: float) -> None:
-    ops.sgd_momentum(
-        piece.value, piece.momentum, piece.gradient,
-        lr=rate.lr, momentum=momentum, weight_decay=rate.weight_decay, w_bf16=piece.copy, state=state,
-    )  # fmt: skip
+    def _differentiate_and_update(
+        self, layer: Weighted, part: Part, before: Piece, pieces: dict[str, Slice], names: dict[str, str]
+    ) -> None:
+        """The gradient of the input first: it reads the weights that the update changes. Both are on one stream."""
+        part.fused_update = True
+        nodes, device = self.graph.backward_nodes, self.graph.device_of(part)
+        if part.dx is not None:
+            node = Node(f"{layer.name} input gradient", device, partial(layer.input_gradient, part))
+            before.differentiated = add(nodes, node)
+        call = partial(updates.gradients_and_updates, layer, part, pieces, names)
+        add(nodes, Node(f"{layer.name} gradients and updates", device, call, with_updates=True))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from .. import ops
 from ..ops import parameters
+from ..ops.arrays import Array
 from ..ops.geometry import IntOrPair, Pad
 from . import init
 from .init import Init
 from .layer import Layer, Parameter, Shape, even, maps, window_outputs
+from .nodes import Rate, Slice
 from .part import Part
 
-_CONVOLUTION = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad")
+_CONVOLUTION = ("conv2d", "conv2d_dgrad", "conv2d_wgrad_db", "conv2d_wgrad_sgd")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,28 @@ class Weighted(Layer):
             f"{self.name}.b", self.name, w_shape[-1:], init.Constant(self.bias), self.bias_lr, self.bias_decay, **fans
         )
         return {"w": w, "b": b}
+
+    def backward(self, part: Part, training: bool) -> None:
+        self.parameter_gradients(part)
+        if part.dx is not None:
+            self.input_gradient(part)
+
+    def parameter_gradients(self, part: Part) -> None:
+        """part.gradients from part.x and part.dy."""
+        raise NotImplementedError
+
+    def input_gradient(self, part: Part) -> None:
+        """part.dx from part.dy and the weights."""
+        raise NotImplementedError
+
+    def update(self, part: Part, pieces: Mapping[str, Slice], rates: Mapping[str, Rate], momentum: float) -> None:
+        """What `parameter_gradients` and updates of the parameters that `rates` names give, "w" always among them; what
+        is left in part.gradients is undefined."""
+        raise NotImplementedError
+
+    def updates_in_one_pass(self, part: Part, backend: str) -> bool:
+        """Whether `update` never writes the gradient of the weights on a backend with kernels (the current GPU)."""
+        raise NotImplementedError
 
 
 def _at_least_one(layer: Layer, *counts: str) -> None:
@@ -94,12 +119,22 @@ class Conv(Weighted):
         w, b = part.parameters["w"], part.parameters["b"]
         ops.conv2d(part.x, w, b, **self._geometry(part), relu=part.fused_relu, out=part.y)
 
-    def backward(self, part: Part, training: bool) -> None:
-        w, dw, db = part.parameters["w"], part.gradients["w"], part.gradients["b"]
-        ops.bias_grad(part.dy, out=db)
-        ops.conv2d_wgrad(part.x, part.dy, w.shape, **self._geometry(part), out=dw)
-        if part.dx is not None:
-            ops.conv2d_dgrad(part.dy, w, part.x.shape, **self._geometry(part), out=part.dx)
+    def parameter_gradients(self, part: Part) -> None:
+        dw, db = part.gradients["w"], part.gradients["b"]
+        ops.conv2d_wgrad_db(part.x, part.dy, dw.shape, **self._geometry(part), out=(dw, db))
+
+    def input_gradient(self, part: Part) -> None:
+        ops.conv2d_dgrad(part.dy, part.parameters["w"], part.x.shape, **self._geometry(part), out=part.dx)
+
+    def update(self, part: Part, pieces: Mapping[str, Slice], rates: Mapping[str, Rate], momentum: float) -> None:
+        _update_convolution(
+            part.x, part.dy, pieces["w"].value.shape, part, pieces, rates, momentum, self._geometry(part)
+        )
+
+    def updates_in_one_pass(self, part: Part, backend: str) -> bool:
+        dy: Array = part.dy
+        shapes = part.x.shape, dy.shape, part.parameters["w"].shape
+        return ops.is_fused("conv2d_wgrad_sgd", *shapes, dtype=part.x.dtype, backend=backend)
 
 
 @dataclass(frozen=True)
@@ -108,7 +143,8 @@ class FullyConnected(Weighted):
 
     outputs: int
     kind: ClassVar[str] = "fc"
-    operations: ClassVar[tuple[str, ...]] = ("gemm", *_CONVOLUTION)  # towers that see their own are groups
+    # Towers that see their own are groups.
+    operations: ClassVar[tuple[str, ...]] = ("gemm", "gemm_sgd", "bias_grad", *_CONVOLUTION)
 
     def output_shape(self, shape: Shape) -> Shape:
         _at_least_one(self, "outputs")
@@ -131,29 +167,82 @@ class FullyConnected(Weighted):
 
     def forward(self, part: Part, training: bool) -> None:
         w, b = part.parameters["w"], part.parameters["b"]
-        N = part.x.shape[-1]
         if part.groups == 1:
             how: dict[str, Any] = {"trans_a": True, "relu": part.fused_relu, "out_dtype": part.y.dtype}
-            ops.gemm(w, part.x.reshape(-1, N), bias=b, **how, out=part.y)
+            ops.gemm(w, _matrix(part.x), bias=b, **how, out=part.y)
         else:  # towers that see their own half only are groups, and a vector is a map of one pixel
-            x, w, y = _one_pixel(part.x), w.reshape(w.shape[0], 1, 1, -1), _one_pixel(part.y)
+            x, w, y = _one_pixel(part.x), w.reshape(_filters(w)), _one_pixel(part.y)
             ops.conv2d(x, w, b, groups=part.groups, relu=part.fused_relu, out=y)
 
-    def backward(self, part: Part, training: bool) -> None:
-        w, dw, db = part.parameters["w"], part.gradients["w"], part.gradients["b"]
-        N = part.x.shape[-1]
-        ops.bias_grad(part.dy, out=db)
+    def parameter_gradients(self, part: Part) -> None:
+        dw, db = part.gradients["w"], part.gradients["b"]
         if part.groups == 1:
-            ops.gemm(part.x.reshape(-1, N), part.dy, trans_b=True, out_dtype=dw.dtype, out=dw)
-            if part.dx is not None:
-                ops.gemm(w, part.dy, out=part.dx.reshape(-1, N))
+            ops.bias_grad(part.dy, out=db)
+            ops.gemm(_matrix(part.x), part.dy, trans_b=True, out_dtype=dw.dtype, out=dw)
             return
-        x, dy, w = _one_pixel(part.x), _one_pixel(part.dy), w.reshape(w.shape[0], 1, 1, -1)
-        where: dict[str, Any] = {"stride": 1, "pad": 0, "groups": part.groups, "ceil_mode": False}
-        ops.conv2d_wgrad(x, dy, w.shape, **where, out=dw.reshape(w.shape))
-        if part.dx is not None:
-            ops.conv2d_dgrad(dy, w, x.shape, **where, out=_one_pixel(part.dx))
+        x, dy, dw = _one_pixel(part.x), _one_pixel(part.dy), dw.reshape(_filters(dw))
+        ops.conv2d_wgrad_db(x, dy, dw.shape, **_geometry_of_one_pixel(part), out=(dw, db))
+
+    def input_gradient(self, part: Part) -> None:
+        w = part.parameters["w"]
+        if part.groups == 1:
+            ops.gemm(w, part.dy, out=_matrix(part.dx))
+            return
+        dy, dx, w = _one_pixel(part.dy), _one_pixel(part.dx), w.reshape(_filters(w))
+        ops.conv2d_dgrad(dy, w, dx.shape, **_geometry_of_one_pixel(part), out=dx)
+
+    def update(self, part: Part, pieces: Mapping[str, Slice], rates: Mapping[str, Rate], momentum: float) -> None:
+        w, rate = pieces["w"], rates["w"]
+        if part.groups > 1:
+            x, dy, where = _one_pixel(part.x), _one_pixel(part.dy), _geometry_of_one_pixel(part)
+            _update_convolution(x, dy, _filters(w.value), part, pieces, rates, momentum, where)
+            return
+        common = {"momentum": momentum, "state": part.state}
+        how: dict[str, Any] = {"lr": rate.lr, "weight_decay": rate.weight_decay, "w_bf16": w.copy, **common}
+        ops.gemm_sgd(_matrix(part.x), part.dy, w.value, w.momentum, **how)
+        if "b" in rates:
+            b, rate, db = pieces["b"], rates["b"], part.gradients["b"]
+            ops.bias_grad(part.dy, out=db)
+            ops.sgd_momentum(b.value, b.momentum, db, lr=rate.lr, weight_decay=rate.weight_decay, **common)
+
+    def updates_in_one_pass(self, part: Part, backend: str) -> bool:
+        x, w, asked = part.x, part.parameters["w"], {"dtype": part.x.dtype, "backend": backend}
+        dy: Array = part.dy
+        if part.groups == 1:
+            return ops.is_fused("gemm_sgd", _matrix(x).shape, dy.shape, w.shape, **asked)
+        shapes = _one_pixel(x).shape, _one_pixel(dy).shape, _filters(w)
+        return ops.is_fused("conv2d_wgrad_sgd", *shapes, **asked)
 
 
-def _one_pixel(x):
+def _update_convolution(
+    x: Array, dy: Array, shape: tuple[int, ...], part: Part, pieces: Mapping[str, Slice], rates: Mapping[str, Rate],
+    momentum: float, where: dict[str, Any],
+) -> None:  # fmt: skip
+    """shape: of the filters, which those of one pixel are not kept in."""
+    w, bias = pieces["w"], {}
+    v: Array = w.momentum
+    if "b" in rates:
+        b, rate = pieces["b"], rates["b"]
+        bias = {"b": b.value, "b_v": b.momentum, "b_lr": rate.lr, "b_weight_decay": rate.weight_decay}
+    ops.conv2d_wgrad_sgd(
+        x, dy, w.value.reshape(shape), v.reshape(shape), **where,
+        lr=rates["w"].lr, momentum=momentum, weight_decay=rates["w"].weight_decay,
+        w_bf16=None if w.copy is None else w.copy.reshape(shape), **bias, state=part.state,
+    )  # fmt: skip
+
+
+def _geometry_of_one_pixel(part: Part) -> dict[str, Any]:
+    return {"stride": 1, "pad": 0, "groups": part.groups, "ceil_mode": False}
+
+
+def _matrix(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _filters(w: Array) -> tuple[int, ...]:
+    """Shape of a matrix of weights as filters of one pixel."""
+    return (w.shape[0], 1, 1, w.shape[1])
+
+
+def _one_pixel(x: Array) -> Array:
     return x.reshape(-1, 1, 1, x.shape[-1])

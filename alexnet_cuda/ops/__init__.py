@@ -12,7 +12,7 @@ Layouts, cuda-convnet's, here and everywhere in this package:
 DLPack; nothing is copied silently. dtypes are float32, bfloat16 (`ml_dtypes.bfloat16`; sums, biases, weight
 gradients and losses are then float32) and, on the NumPy backends, float64.
 
-Every operation but the update, which works in place, takes `out=` (it may be exactly the input for pointwise
+Every operation but the updates, which work in place, takes `out=` (it may be exactly the input for pointwise
 operations and overlap nothing otherwise), allocates its result when that is None, and returns it. CuPy arrays run on
 CUDA kernels, on CuPy's current stream and without synchronising; NumPy arrays run on the CPU backend, or on the one
 that `with ops.backend(...)` names.
@@ -22,9 +22,9 @@ what they check with; `reference`, `cpu` and `kernels` are the backends.
 """
 
 from ._augment import augment
-from ._conv import bias_grad, conv2d, conv2d_dgrad, conv2d_wgrad
+from ._conv import bias_grad, conv2d, conv2d_dgrad, conv2d_wgrad, conv2d_wgrad_db, conv2d_wgrad_sgd
 from ._dropout import dropout, dropout_backward
-from ._gemm import gemm
+from ._gemm import gemm, gemm_sgd
 from ._layout import from_nchw, to_nchw
 from ._lrn import lrn, lrn_backward, lrn_within_channel, lrn_within_channel_backward
 from ._pointwise import add, relu, relu_backward, scale, sigmoid, sigmoid_backward, tanh, tanh_backward
@@ -41,7 +41,7 @@ from ._softmax import softmax, softmax_cross_entropy
 from ._status import check_status
 from .backends import backend
 from .reference import philox4x32
-from .workspace import workspace_bytes
+from .workspace import is_fused, workspace_bytes
 
 __all__ = [
     "add",
@@ -54,11 +54,15 @@ __all__ = [
     "conv2d",
     "conv2d_dgrad",
     "conv2d_wgrad",
+    "conv2d_wgrad_db",
+    "conv2d_wgrad_sgd",
     "dropout",
     "dropout_backward",
     "from_nchw",
     "gemm",
+    "gemm_sgd",
     "global_avg_pool",
+    "is_fused",
     "lrn",
     "lrn_backward",
     "lrn_within_channel",

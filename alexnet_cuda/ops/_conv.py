@@ -1,8 +1,10 @@
-"""Convolution: forward, the gradient of its input (dgrad), of its filters (wgrad) and of its bias."""
+"""Convolution: forward, the gradient of its input (dgrad), of its filters (wgrad) and of its bias, and the update of
+its filters and bias along with their gradients."""
 
 from typing import Any
 
 from . import geometry, parameters
+from ._sgd import optional_arrays, rates_of
 from .arrays import FLOATS, Array, Gate, accumulator
 from .geometry import IntOrPair, Pad
 
@@ -103,3 +105,77 @@ def bias_grad(dy: Any, *, out: Any = None, workspace: Any = None) -> Array:
     workspace = gate.workspace(workspace)
     db = gate.output("out", out, dy.shape[:1], accumulator(dy.dtype))
     return gate.run(dy, out=db, workspace=workspace)
+
+
+def conv2d_wgrad_db(
+    x: Any, dy: Any, w_shape: tuple[int, ...], *, stride: IntOrPair, pad: Pad, groups: int, ceil_mode: bool,
+    out: Any = None, workspace: Any = None,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Both gradients of a convolution's parameters: `(conv2d_wgrad(x, dy, ...), bias_grad(dy))`.
+
+    Tensor cores sum db along with dw, without reading dy again and in another order than `bias_grad`; elsewhere the
+    bits are those of the two operations. Returns (dw, db) of w_shape and [K], float32 where x is bfloat16. out: a tuple
+    of two arrays. workspace: uint8 of `ops.workspace_bytes("conv2d_wgrad_db", ...)` bytes for backends that need one.
+    The other arguments are those of `conv2d_wgrad`. Raises as `conv2d` does, and TypeError for an out that is no tuple.
+    """
+    gate = Gate("conv2d_wgrad_db")
+    x = gate.array("x", x, FLOATS, "CHWN")
+    w_shape = parameters.shape(gate.operation, "w_shape", w_shape, "CRSK")
+    where = _windows(gate, x.shape, w_shape, stride, pad, groups, ceil_mode, w_name="w_shape")
+    dy = gate.array("dy", dy, x.dtype, (w_shape[3], *where.outputs, x.shape[3]))
+    if out is not None and not (isinstance(out, tuple) and len(out) == 2):
+        raise gate.error(TypeError, "out", f"a {type(out).__name__}", "a tuple (dw, db)")
+    dw_out, db_out = out or (None, None)
+    workspace = gate.workspace(workspace)
+    dw = gate.output("dw", dw_out, w_shape, accumulator(x.dtype))
+    db = gate.output("db", db_out, w_shape[3:], dw.dtype)
+    results: tuple[Array, Array] = gate.run(
+        x, dy, stride=where.stride, pad=where.pad, groups=groups, out=(dw, db), workspace=workspace
+    )
+    return results
+
+
+def conv2d_wgrad_sgd(
+    x: Any, dy: Any, w: Any, v: Any, *, stride: IntOrPair, pad: Pad, groups: int, ceil_mode: bool, lr: float,
+    momentum: float, weight_decay: float, w_bf16: Any = None, b: Any = None, b_v: Any = None,
+    b_lr: float | None = None, b_weight_decay: float | None = None, state: Any = None, workspace: Any = None,
+) -> None:  # fmt: skip
+    """The update of a convolution's filters and bias, in place: `sgd_momentum` of each with its gradient.
+
+    x: [C, H, W, N]; dy: [K, P, Q, N]; stride to ceil_mode as `conv2d` had them. w, v: [C/groups, R, S, K], b, b_v: [K]
+    or None to leave the bias alone, float32 where x is bfloat16: weights and momenta. The rest is that of
+    `sgd_momentum`; b_lr, b_weight_decay: the bias's, by default those of w. workspace: uint8 of
+    `ops.workspace_bytes("conv2d_wgrad_sgd", ...)` bytes for backends that need one.
+
+    Where `ops.is_fused` says so the gradient of the filters is never written. The bits are those of `conv2d_wgrad_db`
+    followed by `sgd_momentum` twice, or without a bias those of `conv2d_wgrad` and `sgd_momentum`.
+
+    The layer's `conv2d_dgrad` reads w, or w_bf16, as it was before: compute that first.
+    Raises as `conv2d` does, and ValueError for rates that do not fit or b without b_v.
+    Source: the paper, section 5.
+    """
+    gate = Gate("conv2d_wgrad_sgd")
+    x = gate.array("x", x, FLOATS, "CHWN")
+    w = gate.array("w", w, accumulator(x.dtype), "CRSK", writable=True)
+    where = _windows(gate, x.shape, w.shape, stride, pad, groups, ceil_mode)
+    dy = gate.array("dy", dy, x.dtype, (w.shape[3], *where.outputs, x.shape[3]))
+    v = gate.array("v", v, w.dtype, w.shape, writable=True)
+    if (b is None) != (b_v is None):
+        missing = "b" if b is None else "b_v"
+        raise gate.error(ValueError, missing, "None", "both b and its momentum b_v, or neither")
+    if b is not None:
+        b = gate.array("b", b, w.dtype, w.shape[3:], writable=True)
+        b_v = gate.array("b_v", b_v, w.dtype, w.shape[3:], writable=True)
+    w_bf16, state = optional_arrays(gate, w.shape, w_bf16, state)
+    rates = rates_of(gate, lr, momentum, weight_decay)
+    op = gate.operation
+    rates["b_lr"] = rates["lr"] if b_lr is None else parameters.number(op, "b_lr", b_lr, minimum=0)
+    decay = rates["weight_decay"]
+    if b_weight_decay is not None:
+        decay = parameters.number(op, "b_weight_decay", b_weight_decay, minimum=0)
+    rates["b_weight_decay"] = decay
+    workspace = gate.workspace(workspace)
+    gate.run(
+        x, dy, w, v, b, b_v, stride=where.stride, pad=where.pad, groups=groups, **rates, w_bf16=w_bf16, state=state,
+        workspace=workspace,
+    )  # fmt: skip

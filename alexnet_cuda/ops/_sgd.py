@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import parameters
-from .arrays import BFLOAT16, FLOAT32, FLOAT64, Gate
+from .arrays import BFLOAT16, FLOAT32, FLOAT64, Array, Gate
 
 STATE = np.dtype(np.uint32)
 
@@ -38,15 +38,24 @@ def sgd_momentum(
     w = gate.array("w", w, (FLOAT32, FLOAT64), writable=True)
     v = gate.array("v", v, w.dtype, w.shape, writable=True)
     dw = gate.array("dw", dw, w.dtype, w.shape)
+    w_bf16, state = optional_arrays(gate, w.shape, w_bf16, state)
+    rates = rates_of(gate, lr, momentum, weight_decay)
+    gate.run(w, v, dw, **rates, w_bf16=w_bf16, state=state)
+
+
+def optional_arrays(gate: Gate, shape: tuple[int, ...], w_bf16: Any, state: Any) -> tuple[Array | None, Array | None]:
+    """The copy to refresh and the step state that an update may be given."""
     if w_bf16 is not None:
-        w_bf16 = gate.array("w_bf16", w_bf16, BFLOAT16, w.shape, writable=True)
+        w_bf16 = gate.array("w_bf16", w_bf16, BFLOAT16, shape, writable=True)
     if state is not None:
         state = gate.array("state", state, STATE, (3,))
+    return w_bf16, state
+
+
+def rates_of(gate: Gate, lr: float, momentum: float, weight_decay: float) -> dict[str, float]:
     op = gate.operation
-    gate.run(
-        w, v, dw,
-        lr=parameters.number(op, "lr", lr, minimum=0),
-        momentum=parameters.number(op, "momentum", momentum, minimum=0, maximum=1),
-        weight_decay=parameters.number(op, "weight_decay", weight_decay, minimum=0),
-        w_bf16=w_bf16, state=state,
-    )  # fmt: skip
+    return {
+        "lr": parameters.number(op, "lr", lr, minimum=0),
+        "momentum": parameters.number(op, "momentum", momentum, minimum=0, maximum=1),
+        "weight_decay": parameters.number(op, "weight_decay", weight_decay, minimum=0),
+    }

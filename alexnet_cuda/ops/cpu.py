@@ -8,6 +8,7 @@ Functions take what `alexnet_cuda.ops` hands to every backend, see `reference/__
 """
 
 from ._cpu.conv import bias_grad, conv2d, conv2d_dgrad, conv2d_wgrad
+from ._cpu.fused import conv2d_wgrad_db, conv2d_wgrad_sgd, gemm_sgd
 from ._cpu.gemm import gemm
 from ._cpu.lrn import lrn, lrn_backward, lrn_within_channel, lrn_within_channel_backward
 from ._cpu.pointwise import (

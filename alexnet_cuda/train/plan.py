@@ -60,7 +60,8 @@ class Plan:
         )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint says about the run it belongs to, and `differences` compares."""
+        """What a checkpoint says about the run it belongs to, and `differences` compares. Not in it is what changes no
+        bit: the threads that load images, and where updates come along with their gradients."""
         subset = (
             None if self.subset is None else hashlib.sha256(np.sort(self.subset).astype("<i8").tobytes()).hexdigest()
         )

@@ -108,6 +108,7 @@ class Launch {
 void bind_augment(pybind11::module_& module);
 void bind_build_info(pybind11::module_& module);
 void bind_conv(pybind11::module_& module);
+void bind_conv_wgrad_sgd(pybind11::module_& module);
 void bind_dropout(pybind11::module_& module);
 void bind_emulated_device(pybind11::module_& module);  // adds nothing to _cuda
 void bind_gemm(pybind11::module_& module);

@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "bindings/bindings.h"
+#include "bindings/sgd_update.h"
+#include "kernels/gemm/gemm_sgd.h"
 #include "kernels/gemm/tensor_cores.h"
 
 namespace py = pybind11;
@@ -62,6 +64,37 @@ std::size_t workspace_bytes(const Sizes& sizes, std::string_view dtype) {
   return gemm_workspace_bytes(as_shape(sizes, false, false), element_size(dtype));
 }
 
+GemmSgdShape as_sgd_shape(const Sizes& sizes) {
+  const GemmShape shape = as_shape(sizes, false, true);
+  return {shape.M, shape.N, shape.K};
+}
+
+void run_with_sgd(std::uintptr_t x, std::uintptr_t dy, const Weights& weights, const Rates& rates,
+                  const Sizes& sizes, std::uintptr_t workspace, std::string_view dtype, Where where) {
+  const GemmSgdShape shape = as_sgd_shape(sizes);
+  const auto [inputs, outputs, images] = sizes;
+  const SgdUpdate update = as_update(weights, inputs * outputs, rates);
+  for_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    const auto* x_pointer = as_pointer<const T>(x, inputs * images, "x");
+    const auto* dy_pointer = as_pointer<const T>(dy, outputs * images, "dy");
+    auto* workspace_pointer = as_optional_pointer<float>(workspace, 1, "workspace");
+    const Launch launch(where);
+    gemm_sgd(x_pointer, dy_pointer, shape, update, workspace_pointer, launch.stream());
+  });
+}
+
+std::size_t sgd_workspace_bytes(const Sizes& sizes, bool aligned, std::string_view dtype) {
+  return gemm_sgd_workspace_bytes(as_sgd_shape(sizes), element_size(dtype), aligned);
+}
+
+bool is_sgd_fused(const Sizes& sizes, bool aligned, std::string_view dtype) {
+  return is_gemm_sgd_fused(as_sgd_shape(sizes), element_size(dtype), aligned);
+}
+
+std::string choose_with_sgd(const Sizes& sizes, bool aligned, std::string_view dtype) {
+  return describe_gemm_sgd(as_sgd_shape(sizes), element_size(dtype), aligned);
+}
+
 }  // namespace gemm_calls
 
 void bind_gemm(py::module_& module) {
@@ -72,6 +105,14 @@ void bind_gemm(py::module_& module) {
   module.def("choose_gemm", &choose, py::arg("sizes"), py::arg("trans_a"), py::arg("trans_b"),
              py::arg("aligned"), py::arg("dtype"), "The launch, as text.");
   module.def("gemm_workspace_bytes", &workspace_bytes, py::arg("sizes"), py::arg("dtype"));
+  module.def("gemm_sgd", &run_with_sgd, py::arg("x"), py::arg("dy"), py::arg("weights"), py::arg("rates"),
+             py::arg("sizes"), py::arg("workspace"), py::arg("dtype"), py::arg("where"));
+  module.def("gemm_sgd_workspace_bytes", &sgd_workspace_bytes, py::arg("sizes"), py::arg("aligned"),
+             py::arg("dtype"));
+  module.def("is_gemm_sgd_fused", &is_sgd_fused, py::arg("sizes"), py::arg("aligned"), py::arg("dtype"),
+             "Whether the gradient is never written.");
+  module.def("choose_gemm_sgd", &choose_with_sgd, py::arg("sizes"), py::arg("aligned"), py::arg("dtype"),
+             "The launch, as text.");
 }
 
 }  // namespace alexnet

@@ -1,29 +1,13 @@
 #include "kernels/conv/hopper/wgrad_hopper.h"
 
-#include <tuple>
-
 #include "bindings/bindings.h"
 #include "bindings/conv_shape.h"
+#include "bindings/sgd_update.h"
 
 namespace py = pybind11;
 
 namespace alexnet {
 namespace hopper_wgrad_calls {
-
-constexpr std::int64_t kStateWords = 3;
-
-// w, v, w_bf16 and state, lr, momentum, weight_decay. Addresses of 0 leave out.
-using Weights = std::array<std::uintptr_t, 3>;
-using Rates = std::tuple<std::uintptr_t, float, float, float>;
-
-SgdUpdate as_update(const Weights& weights, std::int64_t count, const Rates& rates) {
-  const auto [state, lr, momentum, weight_decay] = rates;
-  return {as_optional_pointer<float>(weights[0], count, "w"),
-          as_optional_pointer<float>(weights[1], count, "v"),
-          as_optional_pointer<simt::bf16>(weights[2], count, "w_bf16"),
-          as_optional_pointer<const std::uint32_t>(state, kStateWords, "state"),
-          {lr, momentum, weight_decay}};
-}
 
 void wgrad(std::uintptr_t x, std::uintptr_t dy, std::uintptr_t dw, std::uintptr_t db, const Weights& filters,
            const Weights& bias, const Rates& filter_rates, const Rates& bias_rates, const Shape4& x_shape,

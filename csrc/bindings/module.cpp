@@ -7,6 +7,7 @@ PYBIND11_MODULE(ALEXNET_MODULE, module) {
   alexnet::bind_augment(module);
   alexnet::bind_build_info(module);
   alexnet::bind_conv(module);
+  alexnet::bind_conv_wgrad_sgd(module);
   alexnet::bind_dropout(module);
   alexnet::bind_emulated_device(module);
   alexnet::bind_gemm(module);

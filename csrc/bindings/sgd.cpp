@@ -1,13 +1,12 @@
 #include "kernels/sgd/sgd.h"
 
 #include "bindings/bindings.h"
+#include "bindings/sgd_update.h"
 
 namespace py = pybind11;
 
 namespace alexnet {
 namespace sgd_calls {
-
-constexpr std::int64_t kStateWords = 3;
 
 void run(std::uintptr_t w, std::uintptr_t v, std::uintptr_t dw, std::uintptr_t w_bf16, std::uintptr_t state,
          std::int64_t count, float lr, float momentum, float weight_decay, Where where) {

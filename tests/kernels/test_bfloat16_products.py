@@ -33,8 +33,8 @@ def bits(operation, case, order, threads, monkeypatch):
     monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", order)
     monkeypatch.setenv("ALEXNET_THREADS", threads)
     with ops.backend("emulated"):
-        (result,) = operation.run(drawn(operation, case, "normal").cast(BFLOAT16))
-    return result.tobytes()
+        results = operation.run(drawn(operation, case, "normal").cast(BFLOAT16))
+    return [result.tobytes() for result in results]
 
 
 @pytest.mark.parametrize("operation, case", parameters(*PRODUCTS, large=False))

@@ -41,21 +41,21 @@ def integers():
     )  # fmt: skip
 
 
-def placed(net, devices, seed=3, dtype=np.float64, **options):
+def placed(net, devices, seed=3, dtype=np.float64, images=BATCH, **options):
     """A graph with the net's initial weights."""
     devices = nn.devices(devices) if isinstance(devices, str) else devices
     precision = next(p.name for p in nn.PRECISIONS.values() if p.compute == dtype)
-    graph = nn.place(net, devices, BATCH, precision=precision, seed=5, **options)
+    graph = nn.place(net, devices, images, precision=precision, seed=5, **options)
     graph.set_weights(net.initial(seed))
     return graph
 
 
-def batch(net, step):
+def batch(net, step, images=BATCH):
     """Images and labels, different for each step; the last image is padding."""
     rng = np.random.default_rng(step)
-    labels = rng.integers(0, net.classes, BATCH).astype(np.int32)
+    labels = rng.integers(0, net.classes, images).astype(np.int32)
     labels[-1] = -1
-    return rng.standard_normal((*net.input_shape, BATCH)), labels
+    return rng.standard_normal((*net.input_shape, images)), labels
 
 
 def rates(net, lr=0.05):

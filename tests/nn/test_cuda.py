@@ -1,5 +1,6 @@
 """The same graphs on GPUs: one, one placed twice with and without peer copies, and two where there are two."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from nets import batch, like_alexnet, placed, rates
@@ -25,7 +26,7 @@ def towers(kind):
 
 def trained(graph, steps):
     for step in range(steps):
-        graph.feed_array(*batch(graph.net, step))
+        graph.feed_array(*batch(graph.net, step, graph.batch))
         graph.train_step(step, rates(graph.net), 0.9)
     return graph
 
@@ -50,6 +51,18 @@ def test_the_same_steps_give_the_same_bits():
     net = like_alexnet(0)
     first, second = (trained(placed(net, "cuda:0,cuda:0", dtype=np.float32), 10).weights() for _ in range(2))
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("devices", ["cuda:0", "cuda:0,cuda:0"])
+def test_updates_along_with_gradients_change_no_bit(devices):
+    """On a GPU whose tensor cores take both; by the plain operations in turn on others."""
+    how = {"dtype": np.dtype(ml_dtypes.bfloat16), "images": 16}
+    together, in_turn, chosen = (
+        trained(placed(like_alexnet(0), devices, **how, fuse_updates=fused), 3) for fused in (True, False, None)
+    )
+    for graph in (together, chosen):
+        for values, wanted in ((graph.weights(), in_turn.weights()), (graph.momenta(), in_turn.momenta())):
+            assert all(np.array_equal(wanted[name], value) for name, value in values.items())
 
 
 def test_a_loss_that_is_not_finite_changes_no_weight():

@@ -40,8 +40,20 @@ def _dropout_backward(dy: np.ndarray, **draw: Any) -> np.ndarray:
 
 
 def _sgd_momentum(w_bf16: np.ndarray, **kwargs: Any) -> Results:
-    w, v = oracle.sgd_momentum(**kwargs)
-    skipped = kwargs["state"] is not None and not kwargs["state"][1]
+    return _with_copy(*oracle.sgd_momentum(**kwargs), w_bf16, kwargs["state"])
+
+
+def _conv2d_wgrad_sgd(w_bf16: np.ndarray, **kwargs: Any) -> Results:
+    w, v, b, b_v = oracle.conv2d_wgrad_sgd(**kwargs)
+    return *_with_copy(w, v, w_bf16, kwargs["state"]), b, b_v
+
+
+def _gemm_sgd(w_bf16: np.ndarray, **kwargs: Any) -> Results:
+    return _with_copy(*oracle.gemm_sgd(**kwargs), w_bf16, kwargs["state"])
+
+
+def _with_copy(w: np.ndarray, v: np.ndarray, w_bf16: np.ndarray, state: np.ndarray | None) -> Results:
+    skipped = state is not None and not state[1]
     return w, v, w_bf16 if skipped else w.astype(w_bf16.dtype)
 
 
@@ -53,4 +65,6 @@ SPECIAL = {
     "global_avg_pool": _global_avg_pool,
     "dropout_backward": _dropout_backward,
     "sgd_momentum": _sgd_momentum,
+    "conv2d_wgrad_sgd": _conv2d_wgrad_sgd,
+    "gemm_sgd": _gemm_sgd,
 }

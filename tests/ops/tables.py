@@ -28,7 +28,9 @@ def parameters(*names: str, large: bool = True) -> list:
 
 
 # Operations with two families of kernels in bfloat16; tests/kernels/test_bfloat16_products.py runs both.
-PRODUCTS = ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "bias_grad", "gemm")
+PRODUCTS = (
+    "conv2d", "conv2d_dgrad", "conv2d_wgrad", "conv2d_wgrad_db", "conv2d_wgrad_sgd", "bias_grad", "gemm", "gemm_sgd",
+)  # fmt: skip
 
 
 def kernel_parameters(dtypes: tuple[str, ...] = ("float32", "bfloat16"), large: bool = True) -> list:

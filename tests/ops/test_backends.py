@@ -167,7 +167,7 @@ class TestWorkspace:
             assert ops.workspace_bytes("conv2d_wgrad", *shapes, dtype="float32", backend=backend) == 0
 
     def test_unknown_names(self):
-        with pytest.raises(ValueError, match="got 'relu', wanted one of bias_grad, conv2d_wgrad, gemm"):
+        with pytest.raises(ValueError, match="got 'relu', wanted one of bias_grad, conv2d_wgrad, .*, gemm, gemm_sgd"):
             ops.workspace_bytes("relu", (3,), dtype="float32", backend="cpu")
         with pytest.raises(ValueError, match="got backend 'gpu'"):
             ops.workspace_bytes("gemm", (3, 3), (3, 3), dtype="float32", backend="gpu")
@@ -191,6 +191,10 @@ class TestWorkspace:
             ("conv2d_wgrad", ((4, 8, 8, 2), (6, 8, 8, 2), (3, 3, 3, 6))),
             ("conv2d_wgrad", ((4, 8, 8, 2), (6, 8, 8, 2), (4, 3, 3, 5))),
             ("conv2d_wgrad", ((4, 8, 8, 2), (6, 8, 8, 3), (4, 3, 3, 6))),
+            ("conv2d_wgrad_db", ((4, 8, 8, 2), (6, 8, 8, 3), (4, 3, 3, 6))),
+            ("conv2d_wgrad_sgd", ((4, 8, 8, 2), (6, 8, 8, 2), (4, 3, 3, 5))),
+            ("gemm_sgd", ((4, 3), (5, 2), (4, 5))),
+            ("gemm_sgd", ((4, 3), (5, 3), (5, 4))),
         ],
     )
     def test_shapes_that_no_call_could_have(self, op, shapes, backend):

@@ -47,6 +47,7 @@ def test_conv2d_gradients(case, backend):
         dx = ops.conv2d_dgrad(dy, w, x.shape, **geometry)
         dw = ops.conv2d_wgrad(x, dy, w.shape, **geometry)
         db = ops.bias_grad(dy)
+        assert [g.tobytes() for g in ops.conv2d_wgrad_db(x, dy, w.shape, **geometry)] == [dw.tobytes(), db.tobytes()]
     with ops.backend("reference"):
         if w.size <= 400:
             assert_gradient(dw, lambda w: ops.conv2d(x, w, b, **a), w, dy)

@@ -15,8 +15,11 @@ SUMMED = {
     "conv2d": ("x", "w", "b"),
     "conv2d_dgrad": ("dy", "w"),
     "conv2d_wgrad": ("x", "dy"),
+    "conv2d_wgrad_db": ("x", "dy"),
+    "conv2d_wgrad_sgd": ("x", "dy", "w", "v", "b", "b_v"),
     "bias_grad": ("dy",),
     "gemm": ("a", "b", "bias", "out"),
+    "gemm_sgd": ("x", "dy", "w", "v"),
     "lrn": ("x",),
     "lrn_backward": ("x", "dy"),
     "lrn_within_channel": ("x",),
@@ -30,6 +33,8 @@ SUMMED = {
     "sgd_momentum": ("w", "v", "dw"),
 }
 
+FUSED = ("conv2d_wgrad_sgd", "gemm_sgd")  # what they sum has no influence where the update has none
+
 # (operation, case, argument) where the argument has no influence on any result.
 WITHOUT_EFFECT = {
     ("lrn_backward", "alpha 0", "x"),
@@ -39,6 +44,7 @@ WITHOUT_EFFECT = {
     ("sgd_momentum", "no momentum, no decay", "v"),
     ("sgd_momentum", "frozen", "dw"),
     ("sgd_momentum", "loss not finite", "dw"),
+    *((name, case, x) for name in FUSED for case in ("frozen", "loss not finite") for x in ("x", "dy")),
 }
 
 

@@ -11,6 +11,7 @@ convolution the filter axis, is vectorised: slow, but every formula can be seen.
 from .augment import augment, from_nchw, to_nchw
 from .conv import bias_grad, conv2d, conv2d_dgrad, conv2d_wgrad
 from .dropout import dropout, dropout_backward, dropout_mask, philox4x32
+from .fused import conv2d_wgrad_db, conv2d_wgrad_sgd, gemm_sgd
 from .gemm import gemm
 from .geometry import axis_geometry, out_shape, windows
 from .lrn import lrn, lrn_backward, lrn_within_channel, lrn_within_channel_backward

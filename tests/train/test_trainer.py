@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -236,8 +237,8 @@ def test_the_operations_of_a_net_are_those_it_calls(monkeypatch):
 
     monkeypatch.setattr(backends, "implementation", noting)
     images = np.zeros((2, 8, 8, 3), np.uint8)
-    for devices in ("cpu", "cpu,cpu"):
-        graph = nn.place(net, nn.devices(devices), 2, fuse=False)
+    for devices, fuse_updates in itertools.product(("cpu", "cpu,cpu"), (False, True)):
+        graph = nn.place(net, nn.devices(devices), 2, fuse=False, fuse_updates=fuse_updates)
         graph.set_weights(net.initial(0))
         graph.set_momenta(net.initial(0))
         graph.feed(images, np.zeros(2, np.int32), np.zeros((2, 2), np.int32), np.zeros(2, np.uint8))

@@ -1,7 +1,7 @@
 """The case tables: one module for each family of operations, collected here by name."""
 
-from . import augment, conv, dropout, gemm, lrn, pointwise, pool, sgd, softmax
+from . import augment, conv, dropout, fused, gemm, lrn, pointwise, pool, sgd, softmax
 
-_FAMILIES = (conv, gemm, pointwise, lrn, pool, dropout, softmax, sgd, augment)
+_FAMILIES = (conv, gemm, pointwise, lrn, pool, dropout, softmax, sgd, fused, augment)
 
 OPERATIONS = {operation.name: operation for family in _FAMILIES for operation in family.OPERATIONS}

@@ -36,30 +36,43 @@ CASES = (
 
 
 def _draw(case: UpdateCase, rng: np.random.Generator, values: str) -> Arguments:
-    state = None
-    if case.lr_scale is not None:
-        state = ops.step_state(7, case.lr_scale)
-        state[1] = case.ok
+    state = step_state(case.lr_scale, case.ok)
     fixed = {"lr": case.lr, "momentum": case.momentum, "weight_decay": case.weight_decay, "state": state}
     fixed["w_bf16"] = np.zeros(case.shape, BFLOAT16)
     return Arguments(sums={name: sample(rng, case.shape, values) for name in ("w", "v", "dw")}, values={}, fixed=fixed)
 
 
-def _scale(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    lr = a["lr"]
-    if a["state"] is not None:
-        lr = lr * float(a["state"][2:].view(np.float32)[0]) * float(a["state"][1])
-        if not a["state"][1]:
-            return (np.zeros_like(a["w"]),) * 3
-    step = a["momentum"] * np.abs(a["v"]) + lr * (a["weight_decay"] * np.abs(a["w"]) + np.abs(a["dw"]))
-    w = np.abs(a["w"]) + step
+def step_state(lr_scale: float | None, ok: bool) -> np.ndarray | None:
+    if lr_scale is None:
+        return None
+    state = ops.step_state(7, lr_scale)
+    state[1] = ok
+    return state
+
+
+def update_scale(
+    w: np.ndarray, v: np.ndarray, dw: np.ndarray, *, lr: float, momentum: float, weight_decay: float,
+    state: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Scales of w, v and w_bf16 after an update; dw: the gradient's own scale."""
+    if state is not None:
+        lr = lr * float(state[2:].view(np.float32)[0]) * float(state[1])
+        if not state[1]:
+            return (np.zeros_like(w),) * 3
+    step = momentum * np.abs(v) + lr * (weight_decay * np.abs(w) + np.abs(dw))
+    w = np.abs(w) + step
     # The reference's copy is rounded to bfloat16 as well: half a digit more, in units of 4 * 2^-24 * sqrt(terms).
     return w, step, w * (1 + 2.0**-8 / 2.0**-21)
 
 
-def _is_exact(a: dict[str, Any]) -> bool:
+def _scale(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return update_scale(**{name: value for name, value in a.items() if name != "w_bf16"})
+
+
+def is_exact(a: dict[str, Any]) -> bool:
     """Whether all rates are fractions of a few bits, so that no product of a small integer is rounded."""
-    return all(a[name].as_integer_ratio()[1] <= 1024 for name in ("lr", "momentum", "weight_decay"))
+    rates = [a[name] for name in a if name == "momentum" or name.endswith(("lr", "weight_decay"))]
+    return all(rate.as_integer_ratio()[1] <= 1024 for rate in rates)
 
 
 OPERATIONS = (
@@ -70,7 +83,7 @@ OPERATIONS = (
         _draw,
         terms=lambda a: 4,  # three products and their constants, one sum
         scale=_scale,
-        exact_on_integers=_is_exact,
+        exact_on_integers=is_exact,
         in_place=("w", "v", "w_bf16"),
     ),
 )

@@ -8,6 +8,7 @@ import numpy as np
 from .. import emulated
 from ..arrays import BFLOAT16, FLOAT32, Array
 
+ALIGNMENT = 16  # bytes
 Where = tuple[int, int]  # device and stream, the last argument of every function in csrc/bindings that launches
 
 
@@ -52,8 +53,9 @@ class Base:
             stream.using(array)  # the work is done later
         return int(array.ctypes.data)
 
-    def _workspace(self, op: str, given: Array | None, wanted: int) -> Array | None:
-        """Scratch memory of `wanted` bytes: the caller's, or if none was given some of its own.
+    def _workspace(self, op: str, given: Array | None, wanted: int, aligned: bool = True) -> Array | None:
+        """Scratch memory of `wanted` bytes: the caller's, or if none was given some of its own. aligned: it would not
+        be less if all arrays were.
 
         Either way the kernel splits its sums alike, so the bits of a result do not depend on who brought the memory.
         Memory of CuPy's pool that is let go after a launch is handed out again in the order of the stream; the
@@ -66,11 +68,16 @@ class Base:
                 return sys.modules["cupy"].empty(wanted, np.uint8)
             return emulated.empty((wanted,), np.uint8, self._where()[0])
         if given.nbytes < wanted:
+            fix = "" if aligned else f", and arrays at multiples of {ALIGNMENT} bytes"
             raise ValueError(
                 f"{op}: argument 'workspace': got {given.nbytes} bytes, wanted {wanted}; "
-                f"use ops.workspace_bytes('{op}', ...)"
+                f"use ops.workspace_bytes('{op}', ...){fix}"
             )
         return given
+
+    def _aligned(self, *arrays: Array | None) -> bool:
+        """Whether the arrays that are there lie where the tensor cores' copy engine can read them."""
+        return all(self._address(array) % ALIGNMENT == 0 for array in arrays)
 
     def _where(self) -> Where:
         """The device that the gate made current and CuPy's current stream on it, or those of the emulator: by default

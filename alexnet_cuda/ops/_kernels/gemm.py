@@ -21,6 +21,20 @@ class Gemm(Base):
             dtype, out.dtype.name, self._where(),
         )  # fmt: skip
 
+    def gemm_sgd(
+        self, x: Array, dy: Array, w: Array, v: Array, *, lr: float, momentum: float, weight_decay: float,
+        w_bf16: Array | None, state: Array | None, workspace: Array | None,
+    ) -> None:  # fmt: skip
+        (x_ptr, dy_ptr), dtype = self._floats("gemm_sgd", x, dy)
+        sizes = (*w.shape, x.shape[1])
+        aligned = self._aligned(x, dy, w, v, w_bf16)
+        wanted = self._module.gemm_sgd_workspace_bytes(sizes, aligned, dtype)
+        scratch = self._workspace("gemm_sgd", workspace, wanted, aligned)
+        weights, rates = tuple(map(self._address, (w, v, w_bf16))), (self._address(state), lr, momentum, weight_decay)
+        self._module.gemm_sgd(
+            x_ptr, dy_ptr, weights, rates, sizes, self._address(scratch), dtype, self._where()
+        )  # fmt: skip
+
 
 def gemm_sizes(a: Sequence[int], c: Sequence[int]) -> tuple[int, int, int]:
     """M, N and K of a product from the shapes of its first factor, transposed or not, and its result."""
@@ -29,3 +43,11 @@ def gemm_sizes(a: Sequence[int], c: Sequence[int]) -> tuple[int, int, int]:
 
 def gemm_workspace_bytes(module: Any, a: Sequence[int], b: Sequence[int], c: Sequence[int], dtype: str) -> int:
     return int(module.gemm_workspace_bytes(gemm_sizes(a, c), dtype))
+
+
+def gemm_sgd_workspace_bytes(module: Any, x: Sequence[int], dy: Sequence[int], w: Sequence[int], dtype: str) -> int:
+    return int(module.gemm_sgd_workspace_bytes((*w, x[1]), True, dtype))
+
+
+def is_gemm_sgd_fused(module: Any, x: Sequence[int], dy: Sequence[int], w: Sequence[int], dtype: str) -> bool:
+    return bool(module.is_gemm_sgd_fused((*w, x[1]), True, dtype))

@@ -47,6 +47,12 @@ def conv2d_wgrad(x, dy, *, stride, pad, groups, out, workspace=None):
             out[:, r, s, ks] = np.tensordot(pixels, dy[ks], axes=((1, 2, 3), (1, 2, 3)))
 
 
+def conv2d_wgrad_db(x, dy, *, stride, pad, groups, out, workspace=None):
+    dw, db = out
+    conv2d_wgrad(x, dy, stride=stride, pad=pad, groups=groups, out=dw)
+    bias_grad(dy, out=db)
+
+
 def bias_grad(dy, *, out, workspace=None):
     # Summed in float64 and rounded once: NumPy's float32 sum over several axes is not accurate to the level-2 bound.
     out[...] = dy.astype(np.float64).reshape(dy.shape[0], -1).sum(axis=1)

@@ -16,6 +16,9 @@ inline bool is_aligned(const void* pointer, std::size_t bytes) {
   return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
 }
 
+// Bytes up to the next multiple of 16: where the next array in a workspace begins.
+constexpr std::size_t room_for(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
+
 // Throws when two buffers of `count` elements share some of their bytes but are not the same buffer. A
 // pointwise kernel may write over its input (one thread reads an element, then writes it), never over a
 // neighbour's.

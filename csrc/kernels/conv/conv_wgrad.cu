@@ -146,7 +146,9 @@ void conv_wgrad(const Element* x, const Element* dy, float* dw, const ConvShape&
                 simt::stream_t stream) {
   require_valid(shape);
   if constexpr (std::is_same_v<Element, simt::bf16>) {
-    if (conv_wgrad_on_tensor_cores(x, dy, dw, shape, workspace, stream)) return;
+    ConvWgradResult result;
+    result.dw = dw;
+    if (conv_wgrad_on_tensor_cores(x, dy, result, shape, workspace, stream)) return;
   }
   const bool aligned = is_aligned(x, 4 * sizeof(Element)) && is_aligned(dy, 4 * sizeof(Element));
   const ConvConfig config = choose_conv_wgrad(shape, sizeof(Element), aligned);

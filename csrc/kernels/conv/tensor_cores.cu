@@ -45,22 +45,25 @@ bool conv_dgrad_on_tensor_cores(const bf16* dy, const bf16* w, const bf16* relu_
   return true;
 }
 
-bool conv_wgrad_on_tensor_cores(const bf16* x, const bf16* dy, float* dw, const ConvShape& shape,
-                                float* workspace, simt::stream_t stream) {
+bool conv_wgrad_on_tensor_cores(const bf16* x, const bf16* dy, const ConvWgradResult& result,
+                                const ConvShape& shape, float* workspace, simt::stream_t stream) {
   const simt::Gpu gpu = simt::gpu();
   const bool aligned = is_aligned(x, kCopyBytes) && is_aligned(dy, kCopyBytes);
   const bool room = workspace != nullptr && is_aligned(workspace, kCopyBytes);
   if (gpu.capability != kHopper || !room || !conv_wgrad_hopper_fits(shape, aligned)) return false;
-  ConvWgradResult result;
-  result.dw = dw;
+  const bool with_db = result.db != nullptr || result.bias.w != nullptr;
+  if (with_db && !conv_wgrad_hopper_gives_db(shape, gpu.multiprocessors)) return false;
   conv_wgrad_hopper(x, dy, result, shape, workspace, gpu.multiprocessors, stream);
   return true;
 }
 
+bool conv_wgrad_tensor_cores_take(const ConvShape& shape) {
+  return simt::gpu().capability == kHopper && conv_wgrad_hopper_fits(shape, true);
+}
+
 std::size_t conv_wgrad_tensor_core_workspace_bytes(const ConvShape& shape) {
-  const simt::Gpu gpu = simt::gpu();
-  if (gpu.capability != kHopper || !conv_wgrad_hopper_fits(shape, true)) return 0;
-  return conv_wgrad_hopper_workspace_bytes(shape, gpu.multiprocessors);
+  if (!conv_wgrad_tensor_cores_take(shape)) return 0;
+  return conv_wgrad_hopper_workspace_bytes(shape, simt::gpu().multiprocessors);
 }
 
 std::string describe_conv_fprop(const ConvShape& shape, std::size_t element_size, bool aligned) {

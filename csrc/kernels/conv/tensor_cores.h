@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/hopper/wgrad_hopper.h"
 #include "simt/simt.h"
 
 namespace alexnet {
@@ -16,8 +17,14 @@ bool conv_fprop_on_tensor_cores(const simt::bf16* x, const simt::bf16* w, const 
                                 const ConvShape& shape, bool relu, simt::stream_t stream);
 bool conv_dgrad_on_tensor_cores(const simt::bf16* dy, const simt::bf16* w, const simt::bf16* relu_y,
                                 simt::bf16* dx, const ConvShape& shape, simt::stream_t stream);
-bool conv_wgrad_on_tensor_cores(const simt::bf16* x, const simt::bf16* dy, float* dw, const ConvShape& shape,
-                                float* workspace, simt::stream_t stream);
+
+// The gradient of the filters and whatever else `result` asks for. False too where it asks for the gradient
+// or the update of the bias, and no tile sees all of dy.
+bool conv_wgrad_on_tensor_cores(const simt::bf16* x, const simt::bf16* dy, const ConvWgradResult& result,
+                                const ConvShape& shape, float* workspace, simt::stream_t stream);
+
+// Whether arrays of bfloat16 at multiples of 16 bytes are taken for that, leaving the bias aside.
+bool conv_wgrad_tensor_cores_take(const ConvShape& shape);
 
 // What conv_wgrad may want of a workspace there, whatever the addresses of x and dy; 0 for shapes that the
 // tensor cores do not take.

@@ -1,7 +1,6 @@
 #include "kernels/gemm/tensor_cores.h"
 
 #include "kernels/common/check.h"
-#include "kernels/gemm/hopper/gemm_hopper.h"
 
 namespace alexnet {
 namespace {
@@ -25,6 +24,19 @@ bool gemm_on_tensor_cores(const bf16* a, const bf16* b, Result* c, const GemmSha
   const GemmHopperConfig config = choose_gemm_hopper(shape);
   if (config.splits > 1 && !(workspace != nullptr && is_aligned(workspace, 8))) return false;
   gemm_hopper(a, b, c, shape, epilogue, config, workspace, stream);
+  return true;
+}
+
+bool gemm_sgd_tensor_cores_take(const GemmSgdShape& shape) {
+  const GemmShape product{shape.inputs, shape.outputs, shape.images, false, true};
+  return simt::gpu().capability == kHopper && gemm_sgd_hopper_fits(shape, kAnywhere, kAnywhere, {}) &&
+         choose_gemm_hopper(product).splits == 1;
+}
+
+bool gemm_sgd_on_tensor_cores(const bf16* x, const bf16* dy, const GemmSgdShape& shape,
+                              const SgdUpdate& update, simt::stream_t stream) {
+  if (!gemm_sgd_tensor_cores_take(shape) || !gemm_sgd_hopper_fits(shape, x, dy, update)) return false;
+  gemm_sgd_hopper(x, dy, shape, update, choose_gemm_sgd_hopper(shape), stream);
   return true;
 }
 

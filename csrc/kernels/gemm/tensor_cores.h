@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/hopper/gemm_hopper.h"
 #include "simt/simt.h"
 
 namespace alexnet {
@@ -15,6 +16,14 @@ namespace alexnet {
 template <class Result>
 bool gemm_on_tensor_cores(const simt::bf16* a, const simt::bf16* b, Result* c, const GemmShape& shape,
                           const GemmEpilogue& epilogue, float* workspace, simt::stream_t stream);
+
+// The same for the product x dy^T with its update behind it. Only where the tensor cores' product would leave
+// K whole, so that the bits are those of the product followed by sgd_momentum.
+bool gemm_sgd_on_tensor_cores(const simt::bf16* x, const simt::bf16* dy, const GemmSgdShape& shape,
+                              const SgdUpdate& update, simt::stream_t stream);
+
+// Whether arrays at multiples of 16 bytes are taken for that.
+bool gemm_sgd_tensor_cores_take(const GemmSgdShape& shape);
 
 // What a product may want of a workspace there, whatever the addresses; 0 for what they do not take.
 std::size_t gemm_tensor_core_workspace_bytes(const GemmShape& shape);

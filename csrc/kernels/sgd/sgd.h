@@ -41,4 +41,10 @@ struct SgdUpdate {
 void sgd_momentum(float* w, float* v, const float* dw, simt::bf16* w_bf16, const std::uint32_t* state,
                   std::int64_t count, SgdRates rates, simt::stream_t stream);
 
+// The same, of the `count` weights of an update.
+inline void sgd_momentum(const SgdUpdate& update, const float* dw, std::int64_t count,
+                         simt::stream_t stream) {
+  sgd_momentum(update.w, update.v, dw, update.w_bf16, update.state, count, update.rates, stream);
+}
+
 }  // namespace alexnet
