@@ -178,3 +178,8 @@ def run(build: str, path: Path, *arguments: str, **variables: str) -> subprocess
         environment |= {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}  # Python's are its own business
     program = [sys.executable, str(Path(__file__).with_name("closer_run.py")), str(path)]
     return subprocess.run([*program, *arguments], capture_output=True, text=True, env=environment)
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """What a run printed at its end."""
+    return (done.stdout[-3000:] + done.stderr[-6000:]).strip()

@@ -6,17 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kernels import closer_builds
-from kernels.closer_builds import Planted
+from kernels.closer_builds import Planted, told
 
 pytestmark = pytest.mark.slow
 
 # Orders of threads and blocks. Both kinds of values take the same way, so all orders but one have one of them.
 ORDERS = {"forward": "integers,normal", "reverse": "normal", "random:7": "normal"}
-
-
-def told(done):
-    """What a run printed at its end."""
-    return (done.stdout[-3000:] + done.stderr[-6000:]).strip()
 
 
 def pipelines(done, what):
