@@ -5,6 +5,7 @@ these builds look at: they are compiled once for both, all at a time, without op
 build/emulator_tests, named by the hash of all that goes into them.
 """
 
+import fcntl
 import os
 import re
 import subprocess
@@ -31,15 +32,39 @@ CONFIG = """\
 # Convolutions choose the largest tiles that keep this many multiprocessors busy: with two, small cases get all of them.
 TILES = CSRC / "kernels" / "conv" / "tiles.h"
 FEW_MULTIPROCESSORS = (r"kMultiprocessors = \d+", "kMultiprocessors = 2")
+# The Hopper kernels, instances of one template, tell their names where TELL_PIPELINES is in the environment: all that
+# there are when the module is loaded, and each that is launched.
+PIPELINE = CSRC / "kernels" / "common" / "hopper" / "pipeline.h"
+TELL = """\
+#pragma once
+#include <cstdio>
+#include <cstdlib>
+namespace alexnet {
+template <class Problem>
+bool tell_pipeline(const char* what) {
+  if (std::getenv("TELL_PIPELINES") != nullptr) std::fprintf(stderr, "%s: %s\\n", what, __PRETTY_FUNCTION__);
+  return true;
+}
+template <class Problem>
+const bool kIsThere = tell_pipeline<Problem>("there is");
+}  // namespace alexnet
+#line 1 "kernels/common/hopper/pipeline.h"
+"""
+TELLING = (r"(?s)(void launch_pipeline\([^{]*\{)", r'\1 if (kIsThere<Problem>) tell_pipeline<Problem>("launched");')
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A bug: in one kernel file, every match of a pattern replaced."""
+    """A bug: in one kernel file, or in a header as one kernel file sees it, every match of a pattern replaced."""
 
     file: str  # in csrc/kernels
     pattern: str
     replacement: str
+    into: str = ""  # the kernel file, if `file` is a header
+
+    @property
+    def kernel(self) -> Path:
+        return CSRC / "kernels" / (self.into or self.file)
 
 
 def changed(path: Path, pattern: str, replacement: str) -> str:
@@ -50,7 +75,7 @@ def changed(path: Path, pattern: str, replacement: str) -> str:
 
 def module(build: str, planted: Planted | None = None) -> Path:
     """The path of `_emulated` in a build, "asan" or "race", with its kernels as they are or one of them spoiled."""
-    kernels = [path for path in KERNELS if planted is None or path != CSRC / "kernels" / planted.file]
+    kernels = [path for path in KERNELS if planted is None or path != planted.kernel]
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         emulator = pool.submit(building.emulator_object, build)
         bindings = pool.submit(_bindings_object)
@@ -84,6 +109,7 @@ def _bindings_object() -> Path:
 
 
 def _written(name: str, text: str) -> Path:
+    """A file of that text; `name` may have folders."""
     path = WORK / f"closer-source-{Path(name).stem}-{building.digest([], text)}" / name
     _write(path, text)
     return path
@@ -99,9 +125,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _planted_object(planted: Planted, build: str) -> Path:
-    source = CSRC / "kernels" / planted.file
-    spoiled = _written(source.name, changed(source, planted.pattern, planted.replacement))
-    return _object(spoiled, build, _kernel_flags(build))
+    name = f"kernels/{planted.file}"
+    spoiled = _written(name, changed(CSRC / name, planted.pattern, planted.replacement))
+    if not planted.into:
+        return _object(spoiled, build, _kernel_flags(build))
+    folder = spoiled.parents[len(Path(name).parts) - 1]  # which the compiler searches first
+    return _object(planted.kernel, build, [f"-I{folder}", *_kernel_flags(build)])
 
 
 def _object(source: Path, kind: str, flags: list[str]) -> Path:
@@ -116,7 +145,11 @@ def _object(source: Path, kind: str, flags: list[str]) -> Path:
 
 def _changed_headers() -> Path:
     """A folder that the compiler searches before csrc."""
-    files = {str(TILES.relative_to(CSRC)): changed(TILES, *FEW_MULTIPROCESSORS), "build_config.h": CONFIG}
+    files = {
+        str(TILES.relative_to(CSRC)): changed(TILES, *FEW_MULTIPROCESSORS),
+        str(PIPELINE.relative_to(CSRC)): TELL + changed(PIPELINE, *TELLING),
+        "build_config.h": CONFIG,
+    }
     folder = WORK / f"closer-headers-{building.digest([], *files.values())}"
     for name, text in files.items():
         _write(folder / name, text)
@@ -124,13 +157,15 @@ def _changed_headers() -> Path:
 
 
 def _made(target: Path, command: Callable[[Path], list[str]]) -> Path:
-    """Runs the compiler for a file that is not there yet."""
-    if not target.exists():
-        building.remove_older(target.parent.name.rpartition("-")[0] + "-*", target.parent)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"partial-{os.getpid()}-{target.name}")
-        building.run_compiler(command(partial))
-        partial.replace(target)
+    """Runs the compiler for a file that is not there yet. Two processes may want the same: one waits for the other."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            building.remove_older(target.parent.name.rpartition("-")[0] + "-*", target.parent)
+            partial = target.with_name(f"partial-{target.name}")
+            building.run_compiler(command(partial))
+            partial.replace(target)
     return target
 
 
@@ -143,3 +178,8 @@ def run(build: str, path: Path, *arguments: str, **variables: str) -> subprocess
         environment |= {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}  # Python's are its own business
     program = [sys.executable, str(Path(__file__).with_name("closer_run.py")), str(path)]
     return subprocess.run([*program, *arguments], capture_output=True, text=True, env=environment)
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """What a run printed at its end."""
+    return (done.stdout[-3000:] + done.stderr[-6000:]).strip()

@@ -3,6 +3,7 @@
     closer_run.py MODULE cases DTYPE [OPERATION ...]    small cases of all operations, or of those
     closer_run.py MODULE towers                         two steps on two devices, then without each of their waits
     closer_run.py MODULE launches                       which tiles the cases for them get
+    closer_run.py MODULE hopper VALUES [TEXT]           hopper_cases.py, or its cases with TEXT in their names
 
 Prints what runs before it does, so that the last line says where a sanitizer ended the process, and a line for all that
 is wrong. Exit status 1 when something was.
@@ -116,9 +117,29 @@ def run_towers() -> int:
     return wrong
 
 
+def run_hopper(kinds: str, text: str = "") -> int:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from kernels.hopper_cases import CASES
+
+    wrong = 0
+    for case in CASES:
+        for values in kinds.split(",") if text in str(case) else ():
+            if values not in case.values:
+                continue
+            print(case, values, flush=True)
+            try:
+                case.judge(values, case.results(values))
+            except AssertionError as error:
+                wrong += 1
+                print(error, flush=True)
+    return wrong
+
+
+MODES = {"cases": run_cases, "towers": run_towers, "hopper": run_hopper}
+
 if __name__ == "__main__":
     chosen_module = use_module(sys.argv[1])
     if sys.argv[2] == "launches":
         print(*launches(chosen_module), sep="\n")
         sys.exit(0)
-    sys.exit(1 if (run_towers() if sys.argv[2] == "towers" else run_cases(*sys.argv[3:])) else 0)
+    sys.exit(1 if MODES[sys.argv[2]](*sys.argv[3:]) else 0)
