@@ -1,12 +1,18 @@
-"""Which calls go to the tensor cores."""
+"""Which calls go to the tensor cores, and that the case tables have such calls."""
+
+import re
 
 import pytest
 from bench_cpu import LAYERS
 from kernels.modules import MODULES
+from tables import OPERATIONS, SEED, drawn, is_large
 
 from alexnet_cuda import config
+from alexnet_cuda.checks.runner import DTYPES, check_case, run_guarded
+from alexnet_cuda.ops import geometry
 
 EMULATED = config.load("_emulated")[0]
+CHOOSE = {"conv2d": "choose_conv_fprop", "conv2d_dgrad": "choose_conv_dgrad", "conv2d_wgrad": "choose_conv_wgrad"}
 
 
 def arguments(layer, images):
@@ -61,3 +67,68 @@ def test_a_capability_that_is_none(monkeypatch):
 @pytest.mark.parametrize("module", MODULES)
 def test_float32_needs_no_gpu_to_choose(module):
     assert module.choose_gemm((128, 128, 128), False, False, True, "float32")
+
+
+def choice(name, case):
+    """What the launcher of an operation chooses for a case in bfloat16, at good addresses."""
+    if name == "gemm":
+        return EMULATED.choose_gemm((case.M, case.N, case.K), case.trans_a, case.trans_b, True, "bfloat16")
+    where = geometry.windows(name, case.x[1:3], case.w[1:3], case.stride, case.pad, case.ceil_mode)
+    place = (case.groups, True, "bfloat16")
+    return getattr(EMULATED, CHOOSE[name])(case.x, case.w, case.y, where.stride, where.pad, *place)
+
+
+def small(name):
+    """The cases that run in every build of the emulator."""
+    return [case for case in OPERATIONS[name].cases if not is_large(case)]
+
+
+# What there is a kernel for: the operation, what its choice says, and how many small cases it has at least.
+KINDS = (
+    ("conv2d", "positions of .* steps of 64", 6),
+    ("conv2d", "steps of 16 for 5 taps", 1),
+    ("conv2d", "tiles of 64 images x 64 filters", 1),
+    ("conv2d", "tiles of 64 images x 96 filters", 1),
+    ("conv2d_dgrad", "positions of .* steps of 64", 6),
+    ("conv2d_dgrad", "steps of 16 for 5 taps", 2),
+    ("conv2d_wgrad", "filters x .* inputs", 10),
+    ("gemm", "K whole", 4),
+    ("gemm", r"K in \d+ parts", 5),
+)
+
+
+@pytest.fixture
+def hopper(monkeypatch):
+    monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", "90")
+
+
+@pytest.mark.parametrize("name, text, count", KINDS)
+def test_small_cases_reach_every_kind_with_both_kinds_of_values(name, text, count, hopper):
+    reached = [case for case in small(name) if re.match(f"tensor cores: .*{text}", choice(name, case))]
+    assert len(reached) >= count
+    if name == "gemm":
+        assert len({(case.trans_a, case.trans_b) for case in reached}) == 4
+    runs = {(values, row.offset) for values in ("integers", "normal")
+            for row in check_case(OPERATIONS[name], reached[0], values, "emulated", "bfloat16", SEED)}  # fmt: skip
+    assert runs == {("integers", 0), ("normal", 0), ("normal", 1)}
+
+
+def test_some_have_groups(hopper):
+    for name in CHOOSE:
+        assert any(case.groups == 2 and choice(name, case).startswith("tensor cores") for case in small(name))
+
+
+def test_addresses_decide(monkeypatch):
+    """Tensor cores add in another order, so the bits of results that stay float32 tell which kernels ran."""
+    operation = OPERATIONS["conv2d_wgrad"]
+    case = next(case for case in operation.cases if case.name == "136 images")
+    kwargs = drawn(operation, case, "normal").cast(DTYPES["bfloat16"])
+    want = operation.reference(kwargs)
+
+    def bits(capability, offset):
+        monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", capability)
+        (result,), _ = run_guarded("emulated", operation, kwargs, want, DTYPES["bfloat16"], offset)
+        return result.tobytes()
+
+    assert bits("90", 0) != bits("80", 0)
+    assert bits("90", 1) == bits("80", 1)
