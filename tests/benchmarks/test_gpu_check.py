@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from bench_cpu import LAYERS
 from cases import Scale, small
 from cases_in_memory import dropout_case
 from gpu_check_stages import STAGES, Check, Done, Outcome, Stage, sanitizer_result
+from kernels.tensor_cores import KINDS, choice
 from timing import Host
 
 from alexnet_cuda import ops
@@ -74,9 +76,20 @@ def test_a_model_is_never_faster_than_the_floor():
 
 def test_sanitizers_begin_with_a_case_of_every_operation():
     first = sanitized.schedule("")[: len(OPERATIONS)]
-    assert {operation.name for operation, _ in first} == set(OPERATIONS)
+    assert {operation.name for operation, *_ in first} == set(OPERATIONS)
     done = list(sanitized.run_until(time.monotonic() + 60, first, np))
-    assert done == [operation.name for operation, _ in first]
+    assert done == first
+
+
+def test_sanitizers_see_the_kernels_of_hopper_next(monkeypatch):
+    monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", "90")
+    runs = sanitized.schedule("")[len(OPERATIONS) :][: len(sanitized.HOPPER)]
+    assert {dtype for _, _, dtype, _ in runs} == {BFLOAT16} and {offset for *_, offset in runs} == {0}
+    chosen = [f"{operation.name}: {choice(operation.name, case)}" for operation, case, *_ in runs]
+    for name, text in (*((name, text) for name, text, _ in KINDS), ("conv2d_wgrad", "96 filters x 384 inputs")):
+        assert any(re.match(f"{name}: tensor cores: .*{text}", line) for line in chosen), (name, text)
+    with ops.backend("emulated"):
+        assert list(sanitized.run_until(time.monotonic() + 60, runs, np)) == runs
 
 
 @pytest.mark.parametrize(

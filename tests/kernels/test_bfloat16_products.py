@@ -62,7 +62,7 @@ def on_tensor_cores(operation, case):
     return all(size % 8 == 0 for size in (case.x[3:] if isinstance(case, ConvCase) else (case.M, case.N, case.K)))
 
 
-LAYERS = [parameter for parameter in parameters(*PRODUCTS) if is_large(parameter.values[1])]
+LAYERS = [each for each in parameters(*PRODUCTS) if is_large(each.values[1])]
 
 
 @pytest.mark.parametrize("backend", [GPU], indirect=True)

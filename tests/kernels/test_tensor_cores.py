@@ -5,14 +5,13 @@ import re
 import pytest
 from bench_cpu import LAYERS
 from kernels.modules import MODULES
+from kernels.tensor_cores import CHOOSE, KINDS, choice
 from tables import OPERATIONS, SEED, drawn, is_large
 
 from alexnet_cuda import config
 from alexnet_cuda.checks.runner import DTYPES, check_case, run_guarded
-from alexnet_cuda.ops import geometry
 
 EMULATED = config.load("_emulated")[0]
-CHOOSE = {"conv2d": "choose_conv_fprop", "conv2d_dgrad": "choose_conv_dgrad", "conv2d_wgrad": "choose_conv_wgrad"}
 
 
 def arguments(layer, images):
@@ -69,32 +68,9 @@ def test_float32_needs_no_gpu_to_choose(module):
     assert module.choose_gemm((128, 128, 128), False, False, True, "float32")
 
 
-def choice(name, case):
-    """What the launcher of an operation chooses for a case in bfloat16, at good addresses."""
-    if name == "gemm":
-        return EMULATED.choose_gemm((case.M, case.N, case.K), case.trans_a, case.trans_b, True, "bfloat16")
-    where = geometry.windows(name, case.x[1:3], case.w[1:3], case.stride, case.pad, case.ceil_mode)
-    place = (case.groups, True, "bfloat16")
-    return getattr(EMULATED, CHOOSE[name])(case.x, case.w, case.y, where.stride, where.pad, *place)
-
-
 def small(name):
     """The cases that run in every build of the emulator."""
     return [case for case in OPERATIONS[name].cases if not is_large(case)]
-
-
-# What there is a kernel for: the operation, what its choice says, and how many small cases it has at least.
-KINDS = (
-    ("conv2d", "positions of .* steps of 64", 6),
-    ("conv2d", "steps of 16 for 5 taps", 1),
-    ("conv2d", "tiles of 64 images x 64 filters", 1),
-    ("conv2d", "tiles of 64 images x 96 filters", 1),
-    ("conv2d_dgrad", "positions of .* steps of 64", 6),
-    ("conv2d_dgrad", "steps of 16 for 5 taps", 2),
-    ("conv2d_wgrad", "filters x .* inputs", 10),
-    ("gemm", "K whole", 4),
-    ("gemm", r"K in \d+ parts", 5),
-)
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ ALEXNET = (
     ConvCase("alexnet_textbook conv2", (96, 27, 27, 1), (96, 5, 5, 256), pad=2),
     ConvCase("alexnet_torchvision conv1", (3, 224, 224, 1), (3, 11, 11, 64), stride=4, pad=2),
     # From here on with fewer pixels, which the name says: channels, filters and windows are the layer's.
+    ConvCase("alexnet_2012 conv1, 96x96 pixels", (3, 96, 96, 8), (3, 11, 11, 96), stride=4, ceil_mode=True),
     ConvCase("alexnet_textbook conv4, 3x4 pixels", (384, 3, 4, 1), (384, 3, 3, 384), pad=1, relu=True, relu_below=True),
     ConvCase("alexnet_textbook conv5, 3x4 pixels", (384, 3, 4, 8), (384, 3, 3, 256), pad=1, relu=True, relu_below=True),
     ConvCase("alexnet_owt conv1, 32x32 pixels", (3, 32, 32, 3), (3, 11, 11, 64), stride=4, ceil_mode=True),
