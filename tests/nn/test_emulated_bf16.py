@@ -68,8 +68,8 @@ def test_a_few_steps_of_alexnet_mini(devices):
 
 @pytest.mark.parametrize("devices", ONE + TWO)
 def test_a_step_of_every_kind_of_layer(devices):
-    """As above, a few numbers differ by UNIT, and where that changes which pixel is a maximum or which is above 0, single
-    gradients are others. Of norms, then: within UNIT, as if every number were off by that."""
+    """As above, a few numbers differ by UNIT, and where that changes which pixel is a maximum or which is above 0,
+    single gradients are others. Of norms, then: within UNIT, as if every number were off by that."""
     wanted, graph = trained(on_the_cpu(devices), 1), trained(devices, 1)
 
     def agree(a, b, what):
