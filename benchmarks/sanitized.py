@@ -4,8 +4,9 @@
 
 Cases are those of the tests (alexnet_cuda.checks). Every array has an allocation of its own, exactly as large as it is
 or with one element before it, so that what is read or written beside it is nobody else's, and results begin
-uninitialised. Which cases run first is shuffled, the same each time: a run cut short has seen some of everything.
-Exit status: 0; 1 if an operation raised or has no kernel.
+uninitialised. First comes a case of each operation in float32, then, in bfloat16, one for each kernel for the tensor
+cores of a Hopper GPU, and then all others in float32. Their order is shuffled, the same each time: a run cut short has
+seen some of everything. Exit status: 0; 1 if an operation raised or has no kernel.
 """
 
 from __future__ import annotations
@@ -24,9 +25,27 @@ import numpy as np
 
 from alexnet_cuda import ops
 from alexnet_cuda.checks.cases import OPERATIONS
+from alexnet_cuda.checks.runner import DTYPES
 from alexnet_cuda.checks.table import Operation, generator
 
 LARGEST = 40_000  # elements of a case's arguments, about
+FLOAT32, BFLOAT16 = DTYPES["float32"], DTYPES["bfloat16"]
+
+# A case for each kernel in csrc/kernels/*/hopper that operations launch, and for each way to call it: few, because
+# these are large for a sanitizer, and each is instrumented when it is first launched.
+HOPPER = (
+    ("conv2d", "72 channels and filters"),
+    ("conv2d_dgrad", "two groups of 3x3"),
+    ("conv2d_wgrad", "two groups of 3x3"),
+    ("gemm", "72x136x1032, a.T @ b"),  # in parts, with a second kernel for their sum
+    ("conv2d", "a first layer of 11x11"),
+    ("conv2d", "two groups of 5x5"),  # rows of taps
+    ("conv2d_wgrad", "alexnet_2012 conv1, 96x96 pixels"),
+    ("gemm", "136x264x72, a @ b.T"),
+    ("conv2d_dgrad", "two groups of 5x5"),
+    ("conv2d", "a first layer of 5x5, 72 images"),
+)
+Run = tuple[Operation, Any, np.dtype, int]  # the last: elements before each array
 
 
 def elements(case: Any) -> int:
@@ -37,15 +56,22 @@ def elements(case: Any) -> int:
     return sum(map(math.prod, shapes)) + sum(a * b for a, b in itertools.combinations(sizes, 2))
 
 
-def schedule(only: str) -> list[tuple[Operation, Any]]:
-    """One case of each operation, then another of each, and so on."""
+def schedule(only: str) -> list[Run]:
+    """One case of each operation, then those for Hopper, then another of each operation, and so on."""
     chosen = [operation for name, operation in OPERATIONS.items() if only in name]
     columns = []
     for operation in chosen:
         cases = [case for case in operation.cases if elements(case) <= LARGEST]
         random.Random(operation.name).shuffle(cases)
         columns.append([(operation, case) for case in cases])
-    return [pair for turn in itertools.zip_longest(*columns) for pair in turn if pair is not None]
+    pairs = [pair for turn in itertools.zip_longest(*columns) for pair in turn if pair is not None]
+    runs = [(*pair, FLOAT32, number // 2 % 2) for number, pair in enumerate(pairs)]
+    hopper = [(OPERATIONS[name], case_of(name, case), BFLOAT16, 0) for name, case in HOPPER if only in name]
+    return [*runs[: len(chosen)], *hopper, *runs[len(chosen) :]]
+
+
+def case_of(operation: str, name: str) -> Any:
+    return next(case for case in OPERATIONS[operation].cases if case.name == name)
 
 
 def moved(kwargs: dict[str, Any], array_module: Any, offset: int) -> dict[str, Any]:
@@ -62,24 +88,26 @@ def moved(kwargs: dict[str, Any], array_module: Any, offset: int) -> dict[str, A
     return {name: move(value) if isinstance(value, np.ndarray) else value for name, value in kwargs.items()}
 
 
-def run_case(operation: Operation, case: Any, array_module: Any, offset: int) -> None:
+def run_case(operation: Operation, case: Any, dtype: np.dtype, offset: int, array_module: Any) -> None:
     arguments = operation.draw(case, generator(0, operation.name, case.name, "normal"), "normal")
-    results = operation.run(moved(arguments.cast(np.dtype(np.float32)), array_module, offset))
+    results = operation.run(moved(arguments.cast(dtype), array_module, offset))
     if array_module is not np:  # reading them shows initcheck what was not written, and waits for the kernel
         for result in results:
             result.get()
 
 
-def run_until(end: float, pairs: list[tuple[Operation, Any]], array_module: Any) -> Iterator[str]:
-    """The names of operations that ran, one for each case."""
-    for number, (operation, case) in enumerate(pairs):
+def run_until(end: float, runs: list[Run], array_module: Any) -> Iterator[Run]:
+    """Those that ran."""
+    for run in runs:
+        operation, case, dtype, _ = run
         if time.monotonic() > end:
             return
         try:
-            run_case(operation, case, array_module, offset=number // 2 % 2)
+            run_case(*run, array_module)
         except Exception as error:
-            raise SystemExit(f"{operation.name}, case {case.name!r}: {type(error).__name__}: {error}") from error
-        yield operation.name
+            what = f"{operation.name}, case {case.name!r}, {dtype}"
+            raise SystemExit(f"{what}: {type(error).__name__}: {error}") from error
+        yield run
 
 
 def main() -> int:
@@ -94,11 +122,16 @@ def main() -> int:
 
         cupy.cuda.set_allocator(None)  # CuPy's pool would put arrays into larger blocks, and use them again
         array_module = cupy
-    pairs = schedule(options.only)
+    runs = schedule(options.only)
     begin = time.monotonic()
     with nullcontext() if options.device == "cuda" else ops.backend(options.device):
-        done = list(run_until(begin + options.seconds, pairs, array_module))
-    print(f"{len(done)} of {len(pairs)} cases, {len(set(done))} of {len({op.name for op, _ in pairs})} operations")
+        done = list(run_until(begin + options.seconds, runs, array_module))
+    operations, every = ({operation.name for operation, *_ in some} for some in (done, runs))
+    hopper, all_hopper = (sum(dtype == BFLOAT16 for _, _, dtype, _ in some) for some in (done, runs))
+    print(
+        f"{len(done)} of {len(runs)} cases, {len(operations)} of {len(every)} operations, "
+        f"{hopper} of {all_hopper} in bfloat16"
+    )
     return 0
 
 

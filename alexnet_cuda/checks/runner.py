@@ -15,19 +15,21 @@ from ..ops.arrays import BFLOAT16, FLOAT32, FLOAT64
 from .cases import OPERATIONS
 from .compare import compare
 from .guard import CANARIES, Guarded, poison
-from .table import Operation, generator
+from .table import FLOAT32_UNIT, TENSOR_CORE_UNIT, Operation, generator
 
 DTYPES = {"float32": FLOAT32, "bfloat16": BFLOAT16, "float64": FLOAT64}
 VALUES = ("integers", "normal")
+COMPILED = ("emulated", "cuda")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One result of one case, against the reference in float64."""
+    """One result of one case, against the reference in float64. offset: `run_guarded`'s."""
 
     op: str
     case: str
     values: str
+    offset: int
     output: str
     error: float
     bound: float
@@ -37,7 +39,8 @@ class Row:
     def __str__(self) -> str:
         name = f"{self.op}.{self.output}"
         verdict = "pass" if self.passed else f"FAIL {self.message}"
-        return f"{name:<34} {self.case:<42} {self.values:<8} {self.error:9.2e} {self.bound:9.2e}  {verdict}"
+        values = f"{self.values}+{self.offset}" if self.offset else self.values
+        return f"{name:<34} {self.case:<42} {values:<8} {self.error:9.2e} {self.bound:9.2e}  {verdict}"
 
 
 HEADER = f"{'operation.output':<34} {'case':<42} {'values':<8} {'error':>9} {'bound':>9}"
@@ -92,9 +95,10 @@ def check(
     single case, as printed; on_row: called with each row as it is done.
 
     Every case runs on integers in [-4, 4], where results that floats hold exactly must be equal, and on normal values,
-    where each element must lie within its bound (see `alexnet_cuda.checks.table`). Arguments must be left as they were,
-    and results written whole and nowhere else. Raises ValueError for an unknown name, DeviceError when
-    the backend cannot run here.
+    where each element must lie within its bound (see `alexnet_cuda.checks.table`). Integers lie at multiples of 16
+    bytes, normal values one element after them ("normal+1"), and at both where tensor cores, which want such multiples,
+    may take them. Arguments must be left as they were, and results written whole and nowhere else.
+    Raises ValueError for an unknown name, DeviceError when the backend cannot run here.
     """
     for name in names:
         _one_of("operation", name, OPERATIONS)
@@ -143,7 +147,7 @@ def _run_cases(
                 rows = check_case(operation, case, values, backend, dtype, seed)
             except NotImplementedError as error:
                 refused.append(
-                    Row(operation.name, case.name, values, "-", np.inf, 0, False, f"not implemented: {error}")
+                    Row(operation.name, case.name, values, 0, "-", np.inf, 0, False, f"not implemented: {error}")
                 )
                 continue
             for row in rows:
@@ -156,23 +160,37 @@ def _run_cases(
 def check_case(
     operation: Operation, case: Any, values: str, backend: str, dtype: str = "float32", seed: int = 0
 ) -> Sequence[Row]:
-    """Run one case on one kind of values; a row for each result. An exception of the backend is a row that failed."""
+    """Run one case on one kind of values; a row for each result and address. An exception of the backend is a row that
+    failed."""
+    # Backends have to take good addresses and bad ones, but tensor cores only see what lies at good ones.
+    tensor_cores = operation.tensor_cores and dtype == "bfloat16" and backend in COMPILED
+    offsets = (0,) if values == "integers" else (0, 1) if tensor_cores else (1,)
     arguments = operation.draw(case, generator(seed, operation.name, case.name, values), values)
     kwargs = arguments.cast(DTYPES[dtype])
     want = operation.reference(kwargs)
+    rows: list[Row] = []
+    for offset in offsets:
+        unit = TENSOR_CORE_UNIT if tensor_cores and offset == 0 else FLOAT32_UNIT
+        rows += _run_once(operation, case, values, backend, kwargs, want, DTYPES[dtype], offset, unit)
+    return rows
+
+
+def _run_once(
+    operation: Operation, case: Any, values: str, backend: str, kwargs: dict[str, Any], want: tuple[np.ndarray, ...],
+    dtype: np.dtype, offset: int, unit: float,
+) -> list[Row]:  # fmt: skip
+    """The rows of one call; kwargs are its arguments, want the reference's results, unit is `Operation.bounds`'."""
 
     def row(output: str, error: float, bound: float, passed: bool, message: str) -> Row:
-        return Row(operation.name, case.name, values, output, error, bound, passed, message)
+        return Row(operation.name, case.name, values, offset, output, error, bound, passed, message)
 
     try:
-        # Integers at good addresses, normal values at bad ones: backends have to take both.
-        offset = 0 if values == "integers" else 1
-        got, problem = run_guarded(backend, operation, kwargs, want, DTYPES[dtype], offset)
+        got, problem = run_guarded(backend, operation, kwargs, want, dtype, offset)
     except (NotImplementedError, DeviceError):
         raise
     except Exception as error:
         return [row("-", np.inf, 0, False, f"raised {type(error).__name__}: {error}")]
-    bounds = operation.bounds(kwargs, got)
+    bounds = operation.bounds(kwargs, got, unit)
     exact = values == "integers" and operation.is_exact(kwargs)
     rows = []
     for output, g, w, bound in zip(operation.outputs, got, want, bounds, strict=True):
@@ -198,7 +216,7 @@ def run_guarded(
     zones, where the builds that look closer see reads too. Arguments are compared with the originals afterwards;
     results are poisoned before, unless the operation works in place or adds to its `out`.
     """
-    move, back = _transfers(backend)
+    move, back = transfers(backend)
     canaries = 0 if backend == "emulated" else CANARIES
     arrays = {name: value for name, value in kwargs.items() if isinstance(value, np.ndarray)}
     guards = {name: Guarded(value, offset, move, back, canaries) for name, value in arrays.items()}
@@ -220,7 +238,7 @@ def run_guarded(
     return got, ""
 
 
-def _transfers(backend: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def transfers(backend: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """How NumPy arrays get to where a backend runs, and how results come back."""
     if backend == "emulated":
         return emulated.copied, np.asarray

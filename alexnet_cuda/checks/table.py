@@ -2,13 +2,15 @@
 
 A result is right when every element lies within
 
-    4 * 2^-24 * sqrt(terms) * scale   (+ 2^-8 * |value| where it is stored as bfloat16)
+    4 * unit * sqrt(terms) * scale   (+ 2^-8 * |value| where it is stored as bfloat16)
 
-of the reference in float64 on the same (rounded) inputs. `scale` is the result with every product and every summand
-replaced by its absolute value, `terms` the number of roundings that may pile up in one element: products of a sum, or
-8 more for a power, an exponential or a logarithm, which libraries compute to about 4 units in the last place. The
-square root is the growth of independent rounding errors. In float64 the bound is 1e-12 * scale. The narrowest sums
-tell float32 from its imitations: a tensor core's 10-bit products fail in every sum of less than some thousand terms.
+of the reference in float64 on the same (rounded) inputs. `unit` is what one operation of float32 may lose: 2^-24, half
+a digit, where it is rounded; 2^-23, a whole one, where it may be cut off, as tensor cores do with sums of products of
+bfloat16. `scale` is the result with every product and every summand replaced by its absolute value, `terms` the number
+of roundings that may pile up in one element: products of a sum, or 8 more for a power, an exponential or a logarithm,
+which libraries compute to about 4 units in the last place. The square root is the growth of independent rounding
+errors. In float64 the bound is 1e-12 * scale. The narrowest sums tell float32 from its imitations: a tensor core's
+10-bit products fail in every sum of less than some thousand terms.
 """
 
 import copy
@@ -22,6 +24,7 @@ import numpy as np
 from .. import ops
 from ..ops.arrays import BFLOAT16, FLOAT64, FLOATS, accumulator
 
+FLOAT32_UNIT, TENSOR_CORE_UNIT = 2.0**-24, 2.0**-23
 FUNCTION_ROUNDINGS = 8  # of exp, log or pow: about 4 units in the last place are 8 half-unit roundings
 SMALLEST_NORMAL = 2.0**-126  # of float32: what is smaller may lose its digits or become 0
 KEPT = ("mean", "color_shift", "w_bf16")  # arguments of one dtype, whatever the operation computes in
@@ -56,6 +59,7 @@ class Operation:
         the arguments.
     sums: those outputs that are stored in the accumulator of the dtype under test, float32 for bfloat16.
     in_place: arguments that the operation overwrites; they are its results.
+    tensor_cores: whether GPUs may compute it there, when the inputs are bfloat16.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Operation:
     exact_on_integers: bool | Callable[[dict[str, Any]], bool] = True
     sums: tuple[str, ...] = ()
     in_place: tuple[str, ...] = ()
+    tensor_cores: bool = False
 
     def run(self, kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The results of one call as a tuple, one for each of `outputs`."""
@@ -90,22 +95,26 @@ class Operation:
         with ops.backend("reference"):
             return self.run(widened(kwargs))
 
-    def bounds(self, kwargs: dict[str, Any], results: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    def bounds(
+        self, kwargs: dict[str, Any], results: tuple[np.ndarray, ...], unit: float = FLOAT32_UNIT
+    ) -> tuple[np.ndarray, ...]:
         """The largest allowed error of each element; `results` tell the dtypes. Integers must be equal."""
         wide = widened(kwargs)
         with ops.backend("reference"):
             scales = self.scale(wide)
         scales = scales if isinstance(scales, tuple) else (scales,)
-        return tuple(_bound(result, scale, self.terms(wide)) for result, scale in zip(results, scales, strict=True))
+        error = 4 * unit * np.sqrt(self.terms(wide))
+        return tuple(_bound(result, scale, error) for result, scale in zip(results, scales, strict=True))
 
 
-def _bound(result: np.ndarray, scale: Any, terms: float) -> np.ndarray:
+def _bound(result: np.ndarray, scale: Any, error: float) -> np.ndarray:
+    """error: relative to `scale`, in float32."""
     if result.dtype.kind in "iu":
         return np.zeros(result.shape)
     scale = np.broadcast_to(np.asarray(scale, np.float64), result.shape)
     if result.dtype == FLOAT64:
         return 1e-12 * scale
-    bound = np.where(scale > 0, 4 * 2.0**-24 * np.sqrt(terms) * scale + SMALLEST_NORMAL, 0)
+    bound = np.where(scale > 0, error * scale + SMALLEST_NORMAL, 0)
     if result.dtype == BFLOAT16:
         bound = bound + 2.0**-8 * np.abs(result.astype(np.float64))
     return bound

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 import bench_ops
 import cost
 import gpu_check
+import gpu_check_stages
+import h200
 import numpy as np
 import pytest
 import sanitized
@@ -17,6 +20,7 @@ from bench_cpu import LAYERS
 from cases import Scale, small
 from cases_in_memory import dropout_case
 from gpu_check_stages import STAGES, Check, Done, Outcome, Stage, sanitizer_result
+from kernels.tensor_cores import KINDS, choice
 from timing import Host
 
 from alexnet_cuda import ops
@@ -69,14 +73,26 @@ def test_the_model_of_conv2_in_microseconds(images, wanted):
 def test_a_model_is_never_faster_than_the_floor():
     for case in bench_ops.cases(dataclasses.replace(Scale(), dtype=BFLOAT16)):
         floor = max(case.flops / cost.TENSOR_FLOPS, case.bytes / cost.BANDWIDTH)
-        assert bench_ops.modelled_ms(case, 128) > 1e3 * floor, case.name
+        model = bench_ops.modelled_ms(case, 128)
+        assert model > 1e3 * floor if case.name != "conv1 dgrad" else model is None
 
 
 def test_sanitizers_begin_with_a_case_of_every_operation():
     first = sanitized.schedule("")[: len(OPERATIONS)]
-    assert {operation.name for operation, _ in first} == set(OPERATIONS)
+    assert {operation.name for operation, *_ in first} == set(OPERATIONS)
     done = list(sanitized.run_until(time.monotonic() + 60, first, np))
-    assert done == [operation.name for operation, _ in first]
+    assert done == first
+
+
+def test_sanitizers_see_the_kernels_of_hopper_next(monkeypatch):
+    monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", "90")
+    runs = sanitized.schedule("")[len(OPERATIONS) :][: len(sanitized.HOPPER)]
+    assert {dtype for _, _, dtype, _ in runs} == {BFLOAT16} and {offset for *_, offset in runs} == {0}
+    chosen = [f"{operation.name}: {choice(operation.name, case)}" for operation, case, *_ in runs]
+    for name, text in (*((name, text) for name, text, _ in KINDS), ("conv2d_wgrad", "96 filters x 384 inputs")):
+        assert any(re.match(f"{name}: tensor cores: .*{text}", line) for line in chosen), (name, text)
+    with ops.backend("emulated"):
+        assert list(sanitized.run_until(time.monotonic() + 60, runs, np)) == runs
 
 
 @pytest.mark.parametrize(
@@ -99,6 +115,55 @@ def test_what_a_sanitizer_says(output, status, passed, summary):
     result = sanitizer_result(Done(status, output, 1.0))
     assert result["passed"] is passed
     assert result["summary"].startswith(summary)
+
+
+@pytest.mark.parametrize(
+    "line, passed", [("5 passed, 2 skipped, 9 deselected in 1.00s", True), ("7 skipped in 1.00s", False)]
+)
+def test_tests_that_were_all_skipped_are_no_success(line, passed, tmp_path, monkeypatch):
+    check = Check(tmp_path / "log.txt", time.monotonic() + 60)
+    monkeypatch.setattr(check, "command", lambda *_, **__: Done(0, f"sss\n{line}\n", 1.0))
+    assert gpu_check_stages.tests(check) == Outcome(passed, line, {"failures": []})
+
+
+class TestTable:
+    """results/h200.json."""
+
+    def all_rows(self, table):
+        return [row for stage in h200.IMAGES for row in table[stage].values()]
+
+    def test_without_a_result_nothing_was_measured(self):
+        table = h200.table(None)
+        assert table["measured"] == "not measured"
+        assert {row[of] for row in self.all_rows(table) for of in ("measured_us", "pytorch_us")} == {"not measured"}
+        models = [table[stage]["conv2 fprop"]["model_us"] for stage in h200.IMAGES]
+        assert [round(us) for us in models] == [89, 623]
+
+    def test_times_take_its_place(self):
+        times = {name: {"median": ms} for name, ms in (("alexnet_cuda", 0.1), ("NCHW", 0.2))}
+        rows = [
+            {"name": "conv2 fprop", "times": times, "best": "NCHW"},
+            {"name": "conv3 fprop", "times": None, "best": ""},
+        ]
+        result = {
+            "started": "2030-01-01",
+            "environment": {"gpus": [{"name": "NVIDIA H200"}]},
+            "stages": {"bf16, 1024 images": {"data": {"rows": rows}}},
+        }
+        table = h200.table(result)
+        assert table["measured"] == "2030-01-01"
+        assert table["bf16, 1024 images"]["conv2 fprop"]["measured_us"] == 100
+        assert table["bf16, 1024 images"]["conv2 fprop"]["pytorch_us"] == 200
+        assert table["bf16, 1024 images"]["conv3 fprop"]["measured_us"] == "not measured"
+        assert table["bf16, 128 images"]["conv2 fprop"]["measured_us"] == "not measured"
+
+    def test_the_file_has_a_row_for_every_operation(self):
+        table = json.loads(h200.TABLE.read_text())
+        assert {stage: list(table[stage]) for stage in h200.IMAGES} == {
+            stage: list(h200.rows_of(images, {})) for stage, images in h200.IMAGES.items()
+        }
+        measured = [row["measured_us"] for row in self.all_rows(table)]
+        assert (table["measured"] == "not measured") == all(us == "not measured" for us in measured)
 
 
 def test_a_stage_that_breaks_or_hangs_is_a_result(tmp_path):

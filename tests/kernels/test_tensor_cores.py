@@ -1,10 +1,15 @@
-"""Which calls go to the tensor cores."""
+"""Which calls go to the tensor cores, and that the case tables have such calls."""
+
+import re
 
 import pytest
 from bench_cpu import LAYERS
 from kernels.modules import MODULES
+from kernels.tensor_cores import CHOOSE, KINDS, choice
+from tables import OPERATIONS, SEED, drawn, is_large
 
 from alexnet_cuda import config
+from alexnet_cuda.checks.runner import DTYPES, check_case, run_guarded
 
 EMULATED = config.load("_emulated")[0]
 
@@ -61,3 +66,45 @@ def test_a_capability_that_is_none(monkeypatch):
 @pytest.mark.parametrize("module", MODULES)
 def test_float32_needs_no_gpu_to_choose(module):
     assert module.choose_gemm((128, 128, 128), False, False, True, "float32")
+
+
+def small(name):
+    """The cases that run in every build of the emulator."""
+    return [case for case in OPERATIONS[name].cases if not is_large(case)]
+
+
+@pytest.fixture
+def hopper(monkeypatch):
+    monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", "90")
+
+
+@pytest.mark.parametrize("name, text, count", KINDS)
+def test_small_cases_reach_every_kind_with_both_kinds_of_values(name, text, count, hopper):
+    reached = [case for case in small(name) if re.match(f"tensor cores: .*{text}", choice(name, case))]
+    assert len(reached) >= count
+    if name == "gemm":
+        assert len({(case.trans_a, case.trans_b) for case in reached}) == 4
+    runs = {(values, row.offset) for values in ("integers", "normal")
+            for row in check_case(OPERATIONS[name], reached[0], values, "emulated", "bfloat16", SEED)}  # fmt: skip
+    assert runs == {("integers", 0), ("normal", 0), ("normal", 1)}
+
+
+def test_some_have_groups(hopper):
+    for name in CHOOSE:
+        assert any(case.groups == 2 and choice(name, case).startswith("tensor cores") for case in small(name))
+
+
+def test_addresses_decide(monkeypatch):
+    """Tensor cores add in another order, so the bits of results that stay float32 tell which kernels ran."""
+    operation = OPERATIONS["conv2d_wgrad"]
+    case = next(case for case in operation.cases if case.name == "136 images")
+    kwargs = drawn(operation, case, "normal").cast(DTYPES["bfloat16"])
+    want = operation.reference(kwargs)
+
+    def bits(capability, offset):
+        monkeypatch.setenv("ALEXNET_EMULATOR_CAPABILITY", capability)
+        (result,), _ = run_guarded("emulated", operation, kwargs, want, DTYPES["bfloat16"], offset)
+        return result.tobytes()
+
+    assert bits("90", 0) != bits("80", 0)
+    assert bits("90", 1) == bits("80", 1)

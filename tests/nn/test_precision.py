@@ -85,18 +85,18 @@ def test_given_momenta_leave_the_copies_alone():
         assert piece.copy is None or np.array_equal(piece.copy, values[name].astype(BF16))
 
 
-def run_integers(devices, dtype, largest, slope=1):
+def run_integers(devices, dtype, largest, slope=1, width=1, images=BATCH):
     """A graph of `integers` after forward and backward on whole numbers from -largest to largest; slope: times that for
     the gradient it goes back from."""
-    net, rng = integers(), np.random.default_rng(0)
+    net, rng = integers(width), np.random.default_rng(0)
 
     def draw(*shape):
         return rng.integers(-largest, largest + 1, shape).astype(np.float32)
 
-    graph = placed(net, devices, dtype=dtype)
+    graph = placed(net, devices, dtype=dtype, images=images)
     graph.set_weights({name: draw(*p.shape) for name, p in net.parameters.items()})
-    graph.feed_array(draw(*net.input_shape, BATCH), np.zeros(BATCH, np.int32))
-    graph.differentiate(dlogits=draw(net.classes, BATCH) * slope)
+    graph.feed_array(draw(*net.input_shape, images), np.zeros(images, np.int32))
+    graph.differentiate(dlogits=draw(net.classes, images) * slope)
     return graph
 
 

@@ -33,12 +33,17 @@ PRODUCTS = (
 )  # fmt: skip
 
 
+# Operations that call another one's kernels.
+COMPOSITIONS = ("min_pool", "global_avg_pool")
+
+
 def kernel_parameters(dtypes: tuple[str, ...] = ("float32", "bfloat16"), large: bool = True) -> list:
     """(operation, case, dtype) for the operations with a kernel; products in float32 only."""
     kernels = backends.load("emulated")
+    names = (name for name in OPERATIONS if hasattr(kernels, name) or name in COMPOSITIONS)
     return [
         pytest.param(*parameter.values, dtype, id=f"{parameter.id}-{dtype}")
-        for parameter in parameters(*(name for name in OPERATIONS if hasattr(kernels, name)), large=large)
+        for parameter in parameters(*names, large=large)
         for dtype in dtypes
         if dtype == "float32" or parameter.values[0].name not in PRODUCTS
     ]
@@ -63,6 +68,7 @@ def assert_right(
 
 
 __all__ = [
+    "COMPOSITIONS",
     "DTYPES",
     "OPERATIONS",
     "PRODUCTS",

@@ -49,6 +49,27 @@ ALEXNET = (
     ConvCase("alexnet_textbook conv1", (3, 227, 227, 1), (3, 11, 11, 96), stride=4),
     ConvCase("alexnet_textbook conv2", (96, 27, 27, 1), (96, 5, 5, 256), pad=2),
     ConvCase("alexnet_torchvision conv1", (3, 224, 224, 1), (3, 11, 11, 64), stride=4, pad=2),
+    # From here on with fewer pixels, which the name says: channels, filters and windows are the layer's.
+    ConvCase("alexnet_2012 conv1, 96x96 pixels", (3, 96, 96, 8), (3, 11, 11, 96), stride=4, ceil_mode=True),
+    ConvCase("alexnet_textbook conv4, 3x4 pixels", (384, 3, 4, 1), (384, 3, 3, 384), pad=1, relu=True, relu_below=True),
+    ConvCase("alexnet_textbook conv5, 3x4 pixels", (384, 3, 4, 8), (384, 3, 3, 256), pad=1, relu=True, relu_below=True),
+    ConvCase("alexnet_owt conv1, 32x32 pixels", (3, 32, 32, 3), (3, 11, 11, 64), stride=4, ceil_mode=True),
+    # alexnet_owt has these too.
+    ConvCase("alexnet_torchvision conv2, 5x6 pixels", (64, 5, 6, 8), (64, 5, 5, 192), pad=2, relu=True),
+    ConvCase("alexnet_torchvision conv3, 3x4 pixels", (192, 3, 4, 8), (192, 3, 3, 384), pad=1, relu=True),
+    ConvCase("alexnet_torchvision conv4, 3x4 pixels", (384, 3, 4, 2), (384, 3, 3, 256), pad=1, relu_below=True),
+    ConvCase("alexnet_torchvision conv5, 3x4 pixels", (256, 3, 4, 8), (256, 3, 3, 256), pad=1, relu_below=True),
+    # A tower of 2012 alone, as one of two devices has it; its conv3 sees both.
+    ConvCase("alexnet_2012 tower conv1, 32x32 pixels", (3, 32, 32, 8), (3, 11, 11, 48), stride=4, ceil_mode=True),
+    ConvCase("alexnet_2012 tower conv2, 5x6 pixels", (48, 5, 6, 8), (48, 5, 5, 128), pad=2, relu=True, relu_below=True),
+    ConvCase("alexnet_2012 tower conv3, 3x4 pixels", (256, 3, 4, 3), (256, 3, 3, 192), pad=1, relu=True),
+    ConvCase("alexnet_2012 tower conv4, 3x4 pixels", (192, 3, 4, 8), (192, 3, 3, 192), pad=1, relu_below=True),
+    ConvCase("alexnet_2012 tower conv5, 3x4 pixels", (192, 3, 4, 1), (192, 3, 3, 128), pad=1, relu_below=True),
+    ConvCase("alexnet_mini conv1, 12x13 pixels", (3, 12, 13, 8), (3, 5, 5, 16), pad=2, relu=True),
+    ConvCase("alexnet_mini conv2, 8x9 pixels", (16, 8, 9, 8), (8, 5, 5, 32), pad=2, groups=2, relu=True),
+    ConvCase("alexnet_mini conv3", (32, 8, 8, 3), (32, 3, 3, 48), pad=1, relu=True),
+    ConvCase("alexnet_mini conv4", (48, 8, 8, 1), (24, 3, 3, 48), pad=1, groups=2, relu=True, relu_below=True),
+    ConvCase("alexnet_mini conv5", (48, 8, 8, 2), (24, 3, 3, 32), pad=1, groups=2, relu=True, relu_below=True),
 )
 
 SHAPES = (
@@ -87,7 +108,21 @@ FILTERS = tuple(
     ConvCase(f"{k} filters", (2, 4, 4, 5), (2, 3, 3, k), pad=1)
     for k in (1, 2, 3, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 127, 128, 129)
 )
-CASES = (*SHAPES, *BATCHES, *FILTERS, *ALEXNET)
+# Small ones that a GPU's tensor cores take in bfloat16: whole eights of images and filters, around the edges of tiles.
+TENSOR_CORES = (
+    ConvCase("8 images, 16 channels, 64 filters", (16, 3, 4, 8), (16, 3, 3, 64), pad=1, relu=True, relu_below=True),
+    ConvCase("72 channels and filters", (72, 3, 3, 16), (72, 3, 3, 72), pad=1, relu=True, relu_below=True),
+    ConvCase("128 filters of 192 channels", (192, 2, 3, 8), (192, 2, 2, 128), pad=1, relu_below=True),
+    ConvCase("192 filters of 128 channels", (128, 3, 2, 8), (128, 2, 2, 192), pad=1, bias=False, relu=True),
+    ConvCase("264 filters of 136 channels", (136, 2, 2, 8), (136, 2, 2, 264), pad=1),
+    ConvCase("136 images", (24, 2, 3, 136), (24, 2, 2, 24), pad=1, relu=True, relu_below=True),
+    ConvCase("two groups of 3x3", (96, 3, 4, 8), (48, 3, 3, 80), pad=1, groups=2, relu=True, relu_below=True),
+    ConvCase("two groups of 5x5", (40, 3, 4, 8), (20, 5, 5, 48), pad=2, groups=2, relu=True, relu_below=True),
+    ConvCase("16 channels, stride 2", (16, 7, 6, 8), (16, 3, 3, 24), stride=2, pad=1, relu=True),
+    ConvCase("a first layer of 11x11", (3, 15, 19, 8), (3, 11, 11, 96), stride=4, pad=2, relu=True),
+    ConvCase("a first layer of 5x5, 72 images", (3, 5, 6, 72), (3, 5, 5, 16), pad=2, relu=True),
+)
+CASES = (*SHAPES, *BATCHES, *FILTERS, *TENSOR_CORES, *ALEXNET)
 
 
 @dataclass(frozen=True)
@@ -140,6 +175,7 @@ OPERATIONS = (
         _draw_conv2d,
         terms=lambda a: a["w"][..., 0].size,
         scale=lambda a: ops.conv2d(**{**absolute(a, "x", "w", "b"), "relu": False}),
+        tensor_cores=True,
     ),
     Operation(
         "conv2d_dgrad",
@@ -148,6 +184,7 @@ OPERATIONS = (
         _draw_dgrad,
         terms=lambda a: a["w"][0].size // a["groups"],
         scale=lambda a: ops.conv2d_dgrad(**absolute(a, "dy", "w")),
+        tensor_cores=True,
     ),
     Operation(
         "conv2d_wgrad",
@@ -157,6 +194,7 @@ OPERATIONS = (
         terms=lambda a: a["dy"][0].size,
         scale=lambda a: ops.conv2d_wgrad(**absolute(a, "x", "dy")),
         sums=("dw",),
+        tensor_cores=True,
     ),
     Operation(
         "bias_grad",

@@ -145,6 +145,7 @@ OPERATIONS = (
         terms=lambda a: a["dy"][0].size,
         scale=lambda a: ops.conv2d_wgrad_db(**absolute(a, "x", "dy")),
         sums=("dw", "db"),
+        tensor_cores=True,
     ),
     Operation(
         "conv2d_wgrad_sgd",
@@ -156,6 +157,7 @@ OPERATIONS = (
         exact_on_integers=is_exact,
         sums=("w", "v", "b", "b_v"),
         in_place=("w", "v", "w_bf16", "b", "b_v"),
+        tensor_cores=True,
     ),
     Operation(
         "gemm_sgd",
@@ -167,5 +169,6 @@ OPERATIONS = (
         exact_on_integers=is_exact,
         sums=("w", "v"),
         in_place=("w", "v", "w_bf16"),
+        tensor_cores=True,
     ),
 )

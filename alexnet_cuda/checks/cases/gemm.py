@@ -46,6 +46,16 @@ SHAPES = (
     *(GemmCase(f"batch of {n}", 20, n, 13, trans_a=True, bias=True) for n in (1, 2, 127, 128, 129, 257)),
 )
 
+# Small ones that a GPU's tensor cores take in bfloat16: whole eights, around the edges of tiles; K whole and in parts.
+TENSOR_CORES = (
+    *(
+        GemmCase(f"{M}x{N}x{K}, {_sides(ta, tb)}", M, N, K, ta, tb)
+        for (M, N, K) in ((136, 264, 72), (72, 136, 1032))
+        for ta, tb in _TRANSPOSES
+    ),
+    GemmCase("in parts, with all the rest", 120, 8, 520, True, alpha=2, beta=-3, bias=True, relu=True),
+)
+
 
 def _layer(name: str, inputs: int, outputs: int, n: int) -> tuple[GemmCase, ...]:
     """Forward, input gradient and weight gradient of a fully connected layer."""
@@ -57,11 +67,18 @@ def _layer(name: str, inputs: int, outputs: int, n: int) -> tuple[GemmCase, ...]
 
 
 ALEXNET = (
+    # The other nets' have these sizes too, but for alexnet_mini's.
     *_layer("alexnet_2012 fc6", 9216, 4096, 2),
     *_layer("alexnet_2012 fc7", 4096, 4096, 2),
     *_layer("alexnet_2012 fc8", 4096, 1000, 3),
+    *_layer("alexnet_torchvision fc6, 256 outputs", 9216, 256, 8),
+    *_layer("alexnet_torchvision fc7, 256 inputs", 256, 4096, 1),
+    *_layer("alexnet_torchvision fc8, 512 inputs", 512, 1000, 8),
+    *_layer("alexnet_mini fc6", 512, 256, 8),
+    *_layer("alexnet_mini fc7", 256, 256, 3),
+    *_layer("alexnet_mini fc8", 256, 10, 8),
 )
-CASES = (*SHAPES, *ALEXNET)
+CASES = (*SHAPES, *TENSOR_CORES, *ALEXNET)
 
 
 def _draw(case: GemmCase, rng: np.random.Generator, values: str) -> Arguments:
@@ -91,5 +108,6 @@ OPERATIONS = (
                 "relu": False,
             }
         ),
+        tensor_cores=True,
     ),
 )

@@ -43,6 +43,10 @@ ACROSS = (
     LrnCase("alexnet_2012 norm1", (96, 55, 55, 2), alpha=2e-5, groups=2),
     LrnCase("alexnet_2012 norm2", (256, 27, 27, 3), alpha=2e-5, groups=2),
     LrnCase("alexnet_paper norm1", (96, 55, 55, 1), groups=2),
+    LrnCase("alexnet_paper norm2", (256, 27, 27, 1), groups=2),
+    LrnCase("alexnet_paper norm1, a tower alone", (48, 55, 55, 1)),
+    LrnCase("alexnet_paper norm2, a tower alone", (128, 27, 27, 2)),
+    LrnCase("alexnet_mini norm1", (16, 32, 32, 3), groups=2),
 )
 WITHIN = (
     *_CONSTANTS,

@@ -33,7 +33,7 @@ class PoolCase:
         return (self.x[0], *where.outputs, self.x[3])
 
 
-CASES = (
+SHAPES = (
     PoolCase("one of everything", (1, 1, 1, 1), size=1, stride=1),
     PoolCase("window as large as the image", (3, 4, 6, 2), size=(4, 6), stride=1),
     PoolCase("no overlap", (3, 6, 8, 3), size=2),
@@ -49,6 +49,9 @@ CASES = (
     PoolCase("17x17 windows: 16-bit positions", (2, 35, 34, 2), size=17, stride=16),
     PoolCase("primes", (7, 13, 11, 17), size=5, stride=3, ceil_mode=True),
     *(PoolCase(f"batch of {n}", (3, 7, 7, n)) for n in (1, 2, 15, 16, 17, 31, 32, 33, 127, 128, 129, 257)),
+)
+CASES = (
+    *SHAPES,
     PoolCase("alexnet_2012 pool1", (96, 55, 55, 2), ceil_mode=True),
     PoolCase("alexnet_2012 pool2", (256, 27, 27, 3), ceil_mode=True),
     PoolCase("alexnet_2012 pool5", (256, 13, 13, 3), ceil_mode=True),
@@ -81,7 +84,7 @@ def _window(a: dict[str, Any]) -> int:
 
 OPERATIONS = (
     Operation("max_pool", ("y", "arg"), CASES, _draw, terms=_window, scale=lambda a: (0, 0)),
-    Operation("min_pool", ("y", "arg"), CASES[:12], _draw, terms=_window, scale=lambda a: (0, 0)),
+    Operation("min_pool", ("y", "arg"), SHAPES, _draw, terms=_window, scale=lambda a: (0, 0)),
     Operation(
         "max_pool_backward",
         ("dx",),
@@ -111,7 +114,7 @@ OPERATIONS = (
     Operation(
         "global_avg_pool",
         ("y",),
-        CASES[:12],
+        SHAPES,
         lambda case, rng, values: Arguments(values={"x": sample(rng, case.x, values)}),
         terms=lambda a: a["x"].shape[1] * a["x"].shape[2],
         scale=lambda a: ops.global_avg_pool(np.abs(a["x"])),

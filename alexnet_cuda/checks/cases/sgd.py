@@ -31,7 +31,12 @@ CASES = (
     UpdateCase("rate scaled by the state", (3, 5, 5, 7), lr_scale=0.125),
     UpdateCase("loss not finite", (64,), lr_scale=1.0, ok=False),
     *(UpdateCase(f"{n} weights", (n,)) for n in (2, 3, 4, 5, 255, 256, 257, 1025)),
+    UpdateCase("alexnet_2012 conv1", (3, 11, 11, 96)),
     UpdateCase("alexnet_2012 conv2", (48, 5, 5, 256)),
+    UpdateCase("alexnet_2012 conv3", (256, 3, 3, 384)),
+    UpdateCase("alexnet_2012 conv4", (192, 3, 3, 384)),
+    UpdateCase("alexnet_2012 conv5", (192, 3, 3, 256)),
+    *(UpdateCase(f"alexnet_2012 {n} biases", (n,), lr=0.02, weight_decay=0.0) for n in (96, 256, 384, 1000, 4096)),
 )
 
 
