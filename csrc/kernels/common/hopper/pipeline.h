@@ -35,7 +35,8 @@
 //
 // A consumer always has one group of wgmma in flight: step k is issued before step k - 1 is known to be done,
 // and only then is the stage of k - 1 given back. It is given back by each warp for itself (lane 0 arrives):
-// a warp knows that its own wgmmas have read the stage, and nothing of the other three.
+// a warp knows that its own wgmmas have read the stage, and nothing of the other three. While the last step is
+// under way, the consumer works out the place of its next tile.
 //
 // The parity of a wait. A barrier's phases are numbered 0, 1, 2, ... and mbarrier_wait(b, p) returns when the
 // last phase of parity p has ended. The consumers' u-th use of a stage waits for phase u of full; the
@@ -188,11 +189,12 @@ __device__ __forceinline__ void wait_for_sums(float (&sums)[Problem::kTiles][Pro
   simt::wgmma_wait<0>(sums[kTile]...);
 }
 
-// The steps of one tile, by a consumer.
-template <class Problem>
+// The steps of one tile, by a consumer. meanwhile() is called while the last of them are under way.
+template <class Problem, class Meanwhile>
 __device__ __forceinline__ void multiply_tile(Problem& problem, PipelineShared<Problem>& shared, int steps,
                                               int consumer, RingPlace<Problem::kStages>& place,
-                                              float (&sums)[Problem::kTiles][Problem::kSums]) {
+                                              float (&sums)[Problem::kTiles][Problem::kSums],
+                                              const Meanwhile& meanwhile) {
   const bool speaks_for_warp = threadIdx.x % 32 == 0;
   int previous = place.stage;
   for (int step = 0; step < steps; ++step) {
@@ -207,21 +209,31 @@ __device__ __forceinline__ void multiply_tile(Problem& problem, PipelineShared<P
     place.advance();
   }
   if (Problem::kInTurns) simt::mbarrier_arrive(shared.turn[(consumer + 1) % Problem::kConsumers]);
+  meanwhile();
   wait_for_sums<Problem>(sums, std::make_integer_sequence<int, Problem::kTiles>());
   if (speaks_for_warp) simt::mbarrier_arrive(shared.empty[previous]);
 }
 
 template <class Problem>
 __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem>& shared, int consumer) {
+  // A tile's place takes divisions, some hundred clocks: while the last products are under way, where
+  // registers are left beside the sums.
+  constexpr bool kLooksAhead = Problem::kConsumers < 3 || Problem::kTiles * Problem::kSums < 128;
   RingPlace<Problem::kStages> place;
   float sums[Problem::kTiles][Problem::kSums];
   const int tiles = problem.tiles();
+  if (tile_of_round(0) >= tiles) return;
   std::uint32_t turn_parity = consumer == 0;  // the first consumer begins, as if it had been told to
+  auto next = problem.tile(tile_of_round(0));
   for (int round = 0; tile_of_round(round) < tiles; ++round) {
-    auto tile = problem.tile(tile_of_round(round));
+    const auto tile = kLooksAhead ? next : problem.tile(tile_of_round(round));
     const int steps = problem.steps(tile);
+    const auto look_ahead = [&] {
+      if (kLooksAhead && tile_of_round(round + 1) < tiles) next = problem.tile(tile_of_round(round + 1));
+    };
     if (Problem::kInTurns && round % Problem::kConsumers != consumer) {
       for (int step = 0; step < steps; ++step) place.advance();
+      look_ahead();
       continue;
     }
     if (Problem::kInTurns) {
@@ -229,7 +241,7 @@ __device__ __forceinline__ void consume(Problem& problem, PipelineShared<Problem
       turn_parity ^= 1;
     }
     problem.begin(tile, consumer, shared.own);
-    multiply_tile(problem, shared, steps, consumer, place, sums);
+    multiply_tile(problem, shared, steps, consumer, place, sums, look_ahead);
     problem.finish(tile, consumer, sums, shared.own);
   }
   simt::tma_store_wait<0>();  // a store reads shared memory, which ends with the block
