@@ -23,8 +23,10 @@ def fused_layer(part: Part, device: Device, wanted: bool | None) -> Weighted | N
     tensor cores take the shapes.
     """
     layer = part.layer
-    if not isinstance(layer, Weighted) or type(layer).backward is not Weighted.backward:
-        return None  # no weights, or a layer of the user's that goes back in a way of its own
+    if not isinstance(layer, Weighted):
+        return None
+    if type(layer).backward is not Weighted.backward or type(layer).update is Weighted.update:
+        return None  # a layer of the user's that goes back in a way of its own, or has no such update
     if wanted is None:
         wanted = _pays(layer, part, device)
     return layer if wanted else None

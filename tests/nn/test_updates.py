@@ -9,6 +9,7 @@ from lazy import LazyDevice, World
 from nets import LARGE, batch, like_alexnet, placed, rates
 
 from alexnet_cuda import nn, ops
+from alexnet_cuda.nn.weighted import Weighted
 from alexnet_cuda.ops import backends, emulated
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
@@ -80,12 +81,18 @@ class TestWhichLayers:
 
     def test_none_that_goes_back_in_its_own_way(self):
         @dataclasses.dataclass(frozen=True)
-        class Mine(nn.Conv):
+        class Backward(nn.Conv):
             def backward(self, part, training):
                 super().backward(part, training)
 
-        net = nn.Net([Mine(8, 3), nn.FullyConnected(8)], (3, 6, 6))
-        assert fused(placed_in_bf16("cpu", net, fuse_updates=True)) == {"fc2"}
+        @dataclasses.dataclass(frozen=True)
+        class NoUpdate(nn.Conv):
+            update = Weighted.update
+
+        for layer in (Backward, NoUpdate):
+            net = nn.Net([layer(8, 3), nn.FullyConnected(8)], (3, 6, 6))
+            assert fused(placed_in_bf16("cpu", net, fuse_updates=True)) == {"fc2"}
+            assert fused(placed_in_bf16("emulated:0", net)) == {"fc2"}
 
 
 @pytest.fixture(scope="module")
