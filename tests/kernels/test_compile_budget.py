@@ -57,7 +57,8 @@ def line(usage: Usage) -> str:
     budget = budget_of(usage)
     return (
         f"sm_{usage.architecture:<3} {usage.registers:3} of {budget.registers:3} registers, "
-        f"{usage.shared:5} of {budget.shared:5} static bytes, {usage.stack:2} of {budget.stack:2} on the stack  {usage.kernel}"
+        f"{usage.shared:5} of {budget.shared:5} static bytes, {usage.stack:2} of {budget.stack:2} on the stack  "
+        f"{usage.kernel}"
     )
 
 
