@@ -117,7 +117,7 @@ struct Geometry {
       const int units = swizzle == Swizzle::none ? numbers.between(1, 4) : 1 << static_cast<int>(swizzle);
       const int size = d == 0 ? numbers.between(3, 90) : numbers.between(1, 12);
       const int box = d == 0 ? units * 16 / element : numbers.between(1, kRank > 3 ? 3 : 9);
-      const int step = steps && d > 0 && numbers.between(0, 2) == 0 ? numbers.between(2, 4) : 1;
+      const int step = steps && d > 0 && numbers.between(0, 2) == 0 ? numbers.between(2, 8) : 1;
       spec.size[d] = static_cast<std::uint64_t>(size);
       spec.box[d] = static_cast<std::uint32_t>(box);
       spec.step[d] = static_cast<std::uint32_t>(step);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "primitives_of_copies.h"
@@ -147,17 +148,15 @@ bool products() {
          product<kSwizzle, kN>(Major::mn, Major::k) && product<kSwizzle, kN>(Major::mn, Major::mn);
 }
 
-bool wgmma_of_narrow_tiles() {
-  constexpr Swizzle s = Swizzle::bytes_128;
-  return products<s, 8>() && products<s, 16>() && products<s, 24>() && products<s, 40>() &&
-         products<s, 48>() && products<s, 64>();
+// Of 8 * (kFirst + 1) columns, and the widths after that.
+template <int kFirst, int... kNext>
+bool products_from(std::integer_sequence<int, kNext...>) {
+  return (products<Swizzle::bytes_128, 8 * (kFirst + kNext + 1)>() && ...);
 }
 
-bool wgmma_of_wide_tiles() {
-  constexpr Swizzle s = Swizzle::bytes_128;
-  return products<s, 96>() && products<s, 128>() && products<s, 192>() && products<s, 200>() &&
-         products<s, 240>() && products<s, 256>();
-}
+bool wgmma_of_narrow_tiles() { return products_from<0>(std::make_integer_sequence<int, 16>()); }
+
+bool wgmma_of_wide_tiles() { return products_from<16>(std::make_integer_sequence<int, 16>()); }
 
 bool wgmma_of_other_swizzles() {
   return products<Swizzle::bytes_64, 64>() && products<Swizzle::bytes_32, 64>() &&

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import kernels.test_hopper_conv as conv
 import kernels.test_hopper_first_layer as first
 import kernels.test_hopper_gemm as gemm
 import numpy as np
 from kernels import hopper_wgrad as wgrad
 from kernels.hopper import BOTH
-from kernels.test_hopper_conv import Backward, Conv, Forward
+from kernels.test_hopper_conv import Backward, Conv, Forward, Operands
+from kernels.test_hopper_gemm import Layer
 
 from alexnet_cuda.checks.cases.conv import ConvCase
 from alexnet_cuda.checks.compare import compare
@@ -52,10 +52,10 @@ class Convolution:
         return f"{self.way.name} {self.conv}"
 
     def results(self, values):
-        return [self.way.run(self.conv, conv.Operands.of(self.conv, values))]
+        return [self.way.run(self.conv, Operands.of(self.conv, values))]
 
     def judge(self, values, results):
-        operands = conv.Operands.of(self.conv, values)
+        operands = Operands.of(self.conv, values)
         want = self.way.expected(self.conv, operands)
         judge(values, results[0], want, lambda: self.way.bound(self.conv, operands, results[0]))
 
@@ -108,12 +108,12 @@ class ProductUpdate:
         return f"update of {self.sizes} by {self.blocks} blocks"
 
     def results(self, values):
-        layer = gemm.Layer(*self.sizes)
+        layer = Layer(*self.sizes)
         layer.update_in_one_pass(blocks=self.blocks)
         return [guarded.array for guarded in (layer.w, layer.v, layer.copy)]
 
     def judge(self, values, results):
-        layer = gemm.Layer(*self.sizes)
+        layer = Layer(*self.sizes)
         layer.update_in_two()
         assert [array.tobytes() for array in results] == layer.bits()
 

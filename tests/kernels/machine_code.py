@@ -92,10 +92,15 @@ def usages() -> list[Usage]:
     return parsed_usages(ask("-res-usage"))
 
 
+@functools.cache
+def symbols_by_file() -> str:
+    return ask("-res-usage", readable=False)
+
+
 def code(wanted: Callable[[str, str], bool]) -> dict[str, list[str]]:
     """Instructions, on sm_90a, of the kernels whose source file and symbol are wanted."""
     symbols = []
-    for part in re.split(r"^arch = sm_", ask("-res-usage", readable=False), flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^arch = sm_", symbols_by_file(), flags=re.MULTILINE)[1:]:
         source = re.search(r"^identifier = (.*)$", part, re.MULTILINE)
         if part.split()[0] == "90a" and source is not None:
             names = re.findall(r"^ Function (\S+):$", part, re.MULTILINE)
@@ -116,8 +121,19 @@ def hopper_code() -> dict[str, list[str]]:
     return code(lambda source, symbol: "/hopper/" in source)
 
 
+def dynamic_shared(instructions: list[str]) -> int:
+    """Bytes of dynamic shared memory of a pipeline's block: barriers lie behind all else, and stages want multiples of
+    1024 bytes."""
+    matches = (re.search(r"\bSYNCS\.EXCH\b.*\+(0x[0-9a-f]+)\]", instruction) for instruction in instructions)
+    last = max(int(match[1], 16) for match in matches if match)  # where the last one is initialised
+    return -(-(last + 8) // 1024) * 1024
+
+
+# Of float32, with wide accesses: matrix products and convolutions in tiles of 128 rows, and what moves arrays.
+PRODUCTS = r"11gemm_kernelI.*4TileILi4ELi2E.*ffE|conv_(fprop|dgrad|wgrad)_kernelI.*4TileILi4ELi2E.*fLi4E"
+MOVING = r"_kernelIfLi4E|dropout_kernelIfLb1E|sgd_momentum_kernelILi4E"
+
+
 @functools.cache
-def float32_products() -> dict[str, list[str]]:
-    """Of the matrix product and convolution of float32 with wide reads, in tiles of 128 rows."""
-    kernel = re.compile(r"11gemm_kernelI.*4TileILi4ELi2E.*ffE|conv_(fprop|dgrad|wgrad)_kernelI.*4TileILi4ELi2E.*fLi4E")
-    return code(lambda source, symbol: kernel.search(symbol) is not None)
+def float32_code() -> dict[str, list[str]]:
+    return code(lambda source, symbol: re.search(f"{PRODUCTS}|{MOVING}", symbol) is not None)

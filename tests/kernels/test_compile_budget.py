@@ -19,7 +19,7 @@ KERNELS = Path(__file__).resolve().parents[2] / "csrc" / "kernels"
 class Budget:
     kernel: str  # the first budget whose pattern fits a kernel's name is its own
     registers: int  # of a thread; a multiprocessor has 65536
-    shared: int  # bytes, static
+    shared: int  # bytes, static; test_hopper_code.py has what pipelines ask for when they are launched
     why: str
     stack: int = 0  # bytes of a thread, for registers that were spilled
 
@@ -56,7 +56,8 @@ def line(usage: Usage) -> str:
     budget = budget_of(usage)
     return (
         f"sm_{usage.architecture:<3} {usage.registers:3} of {budget.registers:3} registers, "
-        f"{usage.shared:5} of {budget.shared:5} bytes, {usage.stack:2} of {budget.stack:2} on the stack  {usage.kernel}"
+        f"{usage.shared:5} of {budget.shared:5} static bytes, {usage.stack:2} of {budget.stack:2} on the stack  "
+        f"{usage.kernel}"
     )
 
 

@@ -28,6 +28,33 @@ AT_ENTRY = {(40, 232): 168, (32, 160): 128}
 ANY_LENGTH = re.compile(r"FirstLayerProblem<\d+, \d+, 0>")
 
 
+# Kilobytes of shared memory: stages, what a tile leaves by, and barriers, as drawn where each kernel is.
+KILOBYTES = {
+    r"ConvProblem<\w+, 3, 256, 64": 3 * 56 + 48 + 2,
+    r"ConvProblem<\w+, 2, 256, 64": 3 * 48 + 64 + 2,
+    r"ConvProblem<\w+, 2, 256, 48": 4 * 36 + 64 + 2,
+    r"ConvProblem<\w+, 1, 256, 64": 4 * 40 + 32 + 2,
+    r"ConvProblem<\w+, 2, 128, 64": 6 * 32 + 32 + 2,
+    r"ConvRowProblem<\w+, 2, 1": 4 * 36 + 64 + 2,
+    r"ConvRowProblem<true, 1, 2": 4 * 42 + 32 + 2,
+    r"FirstLayerProblem<96, 3, 23>": 3 * 46 + 72 + 12 + 2,
+    r"FirstLayerProblem<64, 3, 23>": 3 * 46 + 48 + 8 + 2,
+    r"FirstLayerProblem<64, 3, 0>": 3 * 48 + 48 + 8 + 2,
+    r"FirstLayerProblem<128, 2, 23>": 2 * 46 + 96 + 16 + 2,
+    r"FirstLayerProblem<128, 2, 0>": 2 * 48 + 96 + 16 + 2,
+    r"WgradProblem<256, 192,": 4 * 56 + 1,
+    r"WgradProblem<384, 96,": 3 * 60 + 1,
+    r"WgradProblem<(128, 256|192, 192),": 4 * 48 + 1,
+    r"WgradProblem<128, 240,": 4 * 46 + 1,
+    r"WgradProblem<(128, 192|64, 256),": 4 * 40 + 1,
+    r"WgradProblem<64, 128,": 4 * 24 + 1,
+    r"GemmProblem<128,": 6 * 32 + 32 + 1,
+    r"GemmProblem<256,": 3 * 48 + 64 + 1,
+    r"GemmSgdProblem": 4 * 40 + 64 + 1,
+}
+MOST = 232448  # bytes that a block can have on compute capability 9.0
+
+
 def count(instructions: list[str], pattern: str) -> int:
     return sum(re.search(pattern, instruction) is not None for instruction in instructions)
 
@@ -47,6 +74,39 @@ def test_products_run_on_the_matrix_units(prefix):
         products = [x for x in instructions if re.search(r"\bHGMMA\.64x\d+x16\.F32\.BF16\b", x)]
         assert {word for x in products for word in re.findall(r"tnsp[AB]", x)} == TRANSPOSED[prefix], name
         assert count(instructions, r"\bUTMALDG\.[2-5]D"), name
+
+
+def columns(name: str) -> int:
+    """Of a wgmma: those of the tile, of which three consumers with 256 take half at a time."""
+    if name.startswith(("ConvProblem<false, 3, 256,", "ConvProblem<true, 3, 256,")):
+        return 128
+    found = re.match(r"(?:ConvProblem<\w+, \d+, |WgradProblem<\d+, |FirstLayerProblem<|GemmProblem<)(\d+)", name)
+    return int(found[1]) if found else 256
+
+
+def test_products_are_as_wide_as_the_tile():
+    for name, instructions in kernels().items():
+        products = [x for x in instructions if re.search(r"\bHGMMA\..*\.BF16\b", x)]
+        assert {re.search(r"\.64x(\d+)x16\.", x)[1] for x in products} == {str(columns(name))}, name
+
+
+def test_results_leave_by_the_copy_engine():
+    """bfloat16, by stmatrix and a store of boxes. Pieces of a filter gradient are float32, 16 bytes a thread."""
+    for name, instructions in kernels().items():
+        by_engine = not name.startswith("WgradProblem<")
+        assert (count(instructions, r"\bSTSM\.16\.M?T?88\.4\b") > 0) is by_engine, name
+        assert (count(instructions, r"\bUTMASTG\.[2-4]D\b") > 0) is by_engine, name
+        assert (count(instructions, r"\bSTG\.E\.128\b") > 0) is not by_engine, name
+        masked = re.match(r"Conv(Row)?Problem<true", name) is not None
+        assert (count(instructions, r"\bLDSM\.16\.M88\.4\b") > 0) is masked, name
+
+
+def test_shared_memory_stays_within_its_budget():
+    for name, instructions in kernels().items():
+        used = machine_code.dynamic_shared(instructions)
+        (budget,) = (1024 * size for pattern, size in KILOBYTES.items() if re.match(pattern, name))
+        print(f"{used} of {budget} bytes of shared memory, of {MOST} that a block can have  {name}")
+        assert used <= budget <= MOST, name
 
 
 def test_every_kernel_is_known():

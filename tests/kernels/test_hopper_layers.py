@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from kernels.hopper import BOTH, HERE, bf16_bound, emulated, guarded_output
-from kernels.hopper_cases import Convolution, FirstLayer, Gradient
+from kernels.hopper_cases import Backward, Conv, Convolution, FirstLayer, Forward, Gradient, Layer
 from kernels.hopper_wgrad import H200, chosen, gives_db
-from kernels.test_hopper_conv import Backward, Conv, Forward
 from kernels.test_hopper_first_layer import Layer as First
-from kernels.test_hopper_gemm import Layer
 
 from alexnet_cuda import nn
 from alexnet_cuda.checks.cases.conv import ConvCase

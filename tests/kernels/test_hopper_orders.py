@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 from kernels.hopper import as_bf16
-from kernels.hopper_cases import CASES
-from kernels.test_hopper_conv import Backward, Conv, Forward, Operands
-from kernels.test_hopper_gemm import Layer
+from kernels.hopper_cases import CASES, Backward, Conv, Forward, Layer, Operands
 
 from alexnet_cuda.ops.arrays import FLOAT32
 
@@ -44,6 +42,22 @@ def test_nan_reaches_the_results_that_see_it_and_no_other(way, tile, size):
     got, want = way.run(conv, operands), way.expected(conv, operands)
     np.testing.assert_array_equal(got.astype(np.float64), as_bf16(want.astype(FLOAT32)))
     assert np.isnan(want).any() and np.isfinite(want).any()
+
+
+@pytest.mark.parametrize("way", (Forward, Backward), ids=("fprop", "dgrad"))
+@pytest.mark.parametrize("positions", (1, 4))
+def test_a_weight_that_is_nan_reaches_what_has_a_pixel_under_it(way, positions):
+    """At a corner of the filter, which some windows hold over padding: conv.h says that those may skip it."""
+    conv = Conv((24, 3, 6, 64), (24, 3, 3, 24), pad=1, tile=(128, 256, 64, positions))
+    operands = Operands.of(conv, "integers")
+    operands.relu_y[...] = 1
+    ones = Operands(*(np.ones_like(array) for array in vars(operands).values()))
+    ones.b[...] = ones.w[...] = 0
+    ones.w[5, 0, 2, 7] = 1
+    operands.w[5, 0, 2, 7] = np.nan
+    wrong = np.isnan(way.run(conv, operands).astype(FLOAT32))
+    assert wrong[way.expected(conv, ones) != 0].all()
+    assert not np.delete(wrong, 7 if way is Forward else 5, axis=0).any()
 
 
 @pytest.mark.parametrize("name, row, column", (("x", 70, slice(None)), ("dy", slice(None), 261)))

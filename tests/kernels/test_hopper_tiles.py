@@ -1,8 +1,7 @@
 """Convolution on Hopper's matrix units: every tile with every number of positions, on sizes beside its own."""
 
 import pytest
-from kernels.hopper_cases import CONVOLUTIONS, ROWS_OF_TAPS, Convolution
-from kernels.test_hopper_conv import Conv, Forward
+from kernels.hopper_cases import CONVOLUTIONS, ROWS_OF_TAPS, Conv, Convolution, Forward
 
 TILES = [(way, tile[:3], (1, 2, 4)) for way, tile, _ in CONVOLUTIONS]
 TILES += [(way, tile[:3], (4,)) for way, tile in ROWS_OF_TAPS]

@@ -17,7 +17,8 @@
 namespace alexnet {
 
 // Output (p, q) sees rows p * stride_h - pad_top + r for 0 <= r < R and columns likewise; what lies outside
-// the image is 0.
+// the image is 0. Kernels skip some of the products with these zeros: a weight that is NaN or infinite reaches
+// every output with a pixel under it, and may or may not reach those that have padding there.
 struct ConvShape {
   int C, H, W, N;
   int K, R, S;
