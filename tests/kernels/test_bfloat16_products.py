@@ -57,7 +57,7 @@ def test_case_tables(operation, case, values, backend):
 
 def on_tensor_cores(operation, case):
     """Whether they take a layer of AlexNet with as many images as its case has."""
-    if not operation.tensor_cores:
+    if not operation.tensor_cores or (operation.name == "conv2d_dgrad" and case.stride != 1):
         return False
     return all(size % 8 == 0 for size in (case.x[3:] if isinstance(case, ConvCase) else (case.M, case.N, case.K)))
 
@@ -73,10 +73,10 @@ def test_layers_of_alexnet_on_a_gpu(operation, case, values, backend):
 
 
 @pytest.mark.parametrize("backend", [HOPPER], indirect=True)
-@pytest.mark.parametrize("values", VALUES)
 @pytest.mark.parametrize("operation, case", [each for each in LAYERS if on_tensor_cores(*each.values)])
-def test_layers_of_alexnet_on_tensor_cores(operation, case, values, backend):
-    assert_right(operation, case, values, backend)
+def test_layers_of_alexnet_on_tensor_cores(operation, case, backend):
+    """Integers alone, which lie where tensor cores take them."""
+    assert_right(operation, case, "integers", backend)
 
 
 @pytest.mark.parametrize("operation, case", parameters(*PRODUCTS, large=False))
