@@ -59,7 +59,8 @@ def on_tensor_cores(operation, case):
     """Whether they take a layer of AlexNet with as many images as its case has."""
     if not operation.tensor_cores or (operation.name == "conv2d_dgrad" and case.stride != 1):
         return False
-    return all(size % 8 == 0 for size in ((case.M, case.N, case.K) if operation.name == "gemm" else case.x[-1:]))
+    sizes = case.x[3:] if isinstance(case, ConvCase) else (getattr(case, name, 8) for name in ("M", "N", "K", "images"))
+    return all(size % 8 == 0 for size in sizes)
 
 
 LAYERS = [each for each in parameters(*PRODUCTS) if is_large(each.values[1])]
