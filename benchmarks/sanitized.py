@@ -37,13 +37,13 @@ HOPPER = (
     ("conv2d", "72 channels and filters"),
     ("conv2d_dgrad", "two groups of 3x3"),
     ("conv2d_wgrad", "two groups of 3x3"),
-    ("gemm", "72x136x1032, a.T @ b"),  # in parts, with a second kernel for their sum
-    ("conv2d", "a first layer of 11x11"),
+    ("gemm", "40x72x456, a.T @ b"),  # in parts, with a second kernel for their sum
+    ("conv2d", "alexnet_2012 conv1, 92x92 pixels"),
     ("conv2d", "two groups of 5x5"),  # rows of taps
-    ("conv2d_wgrad", "alexnet_2012 conv1, 96x96 pixels"),
+    ("conv2d_wgrad", "alexnet_2012 conv1, 92x92 pixels"),
     ("gemm", "136x264x72, a @ b.T"),
     ("conv2d_dgrad", "two groups of 5x5"),
-    ("conv2d", "a first layer of 5x5, 72 images"),
+    ("conv2d", "a first layer, 72 images"),
 )
 Run = tuple[Operation, Any, np.dtype, int]  # the last: elements before each array
 

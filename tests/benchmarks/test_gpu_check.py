@@ -89,7 +89,8 @@ def test_sanitizers_see_the_kernels_of_hopper_next(monkeypatch):
     runs = sanitized.schedule("")[len(OPERATIONS) :][: len(sanitized.HOPPER)]
     assert {dtype for _, _, dtype, _ in runs} == {BFLOAT16} and {offset for *_, offset in runs} == {0}
     chosen = [f"{operation.name}: {choice(operation.name, case)}" for operation, case, *_ in runs]
-    for name, text in (*((name, text) for name, text, _ in KINDS), ("conv2d_wgrad", "96 filters x 384 inputs")):
+    conv1 = [("conv2d", "64 images x 96 filters"), ("conv2d_wgrad", "96 filters x 384 inputs")]
+    for name, text in [*((name, text) for name, text, _ in KINDS), *conv1]:
         assert any(re.match(f"{name}: tensor cores: .*{text}", line) for line in chosen), (name, text)
     with ops.backend("emulated"):
         assert list(sanitized.run_until(time.monotonic() + 60, runs, np)) == runs

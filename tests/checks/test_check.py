@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import alexnet_cuda
-from alexnet_cuda.checks import OPERATIONS
+from alexnet_cuda.checks import OPERATIONS, runner
 from alexnet_cuda.ops import backends, reference
+from alexnet_cuda.ops.arrays import BFLOAT16
 
 
 @pytest.fixture
@@ -96,6 +97,45 @@ def test_writing_beside_the_result_is_found(broken):
     broken("relu", one_too_many)
     failures = alexnet_cuda.check("relu", case="three dimensions").failures
     assert {row.message for row in failures} == {"wrote outside 'result out'"}
+
+
+ROUNDED, CUT_OFF = 2.0**-24, 2.0**-23
+
+
+@pytest.mark.parametrize(
+    "op, backend, dtype, wanted",
+    [
+        ("gemm", "cpu", "bfloat16", {("integers", 0): ROUNDED, ("normal", 1): ROUNDED}),
+        ("gemm", "emulated", "float32", {("integers", 0): ROUNDED, ("normal", 1): ROUNDED}),
+        ("bias_grad", "emulated", "bfloat16", {("integers", 0): ROUNDED, ("normal", 1): ROUNDED}),
+        *(
+            (op, "emulated", "bfloat16", {("integers", 0): CUT_OFF, ("normal", 0): CUT_OFF, ("normal", 1): ROUNDED})
+            for op in ("conv2d", "conv2d_dgrad", "conv2d_wgrad", "gemm")
+        ),
+    ],
+)
+def test_addresses_and_units_of_the_bound(op, backend, dtype, wanted, monkeypatch):
+    """At good addresses products of bfloat16 may be those of tensor cores."""
+    units = {}
+    whole = runner._run_once
+
+    def run(operation, case, values, *rest):
+        *_, offset, unit = rest
+        units[values, offset] = unit
+        return whole(operation, case, values, *rest)
+
+    monkeypatch.setattr(runner, "_run_once", run)
+    assert alexnet_cuda.check(op, backend=backend, dtype=dtype, case="one of everything").passed
+    assert units == wanted
+
+
+def test_bounds_are_as_wide_as_their_unit():
+    operation = OPERATIONS["conv2d_wgrad"]
+    kwargs = operation.draw(operation.cases[1], np.random.default_rng(0), "normal").cast(BFLOAT16)
+    results = (np.zeros(kwargs["w_shape"], np.float32),)
+    (rounded,), (cut_off,) = (operation.bounds(kwargs, results, unit) for unit in (ROUNDED, CUT_OFF))
+    np.testing.assert_allclose(cut_off, 2 * rounded)
+    np.testing.assert_array_equal(operation.bounds(kwargs, results)[0], rounded)
 
 
 def test_an_exception_is_a_failure_of_its_case(broken):

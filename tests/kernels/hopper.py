@@ -1,4 +1,4 @@
-"""What tests of single Hopper kernels share. They run on the emulator; a GPU sees the kernels through operations."""
+"""What tests of single Hopper kernels share. They run on the emulator, and those that take a machine on a GPU too."""
 
 import numpy as np
 
@@ -11,14 +11,62 @@ HERE = (-1, 0)  # device and stream of a call
 BOTH = ("integers", "normal")
 
 
+class Emulator:
+    """Where a kernel is called: a compiled module, and NumPy's arrays where it can reach them."""
+
+    module, where = emulated, HERE
+
+    def move(self, array):
+        return np.asarray(array)
+
+    def back(self, array):
+        return array
+
+    def address(self, array):
+        return array.ctypes.data
+
+
+class Gpu(Emulator):
+    """The first of this machine, with CuPy's arrays, on the default stream."""
+
+    where = (0, 0)
+
+    def __init__(self):
+        import cupy
+
+        self._cupy = cupy
+        self.module = config.load("_cuda")[0]
+
+    @property
+    def capability(self):
+        return self._cupy.cuda.Device(0).compute_capability
+
+    def move(self, array):
+        return self._cupy.asarray(array)
+
+    def back(self, array):
+        return self._cupy.asnumpy(array)
+
+    def address(self, array):
+        return int(array.data.ptr)
+
+
+EMULATOR = Emulator()
+
+
 def as_bf16(array):
     """The values that bfloat16 keeps, in float64."""
     return array.astype(BFLOAT16).astype(np.float64)
 
 
-def guarded_output(shape, dtype):
-    """NaN between canaries, at a multiple of 16 bytes."""
-    return Guarded(poison(shape, dtype), 0)
+def guarded(contents, machine=EMULATOR):
+    """A copy between canaries where a machine can reach it, at a multiple of 16 bytes."""
+    return Guarded(contents, 0, machine.move, machine.back)
+
+
+def guarded_output(shape, dtype, machine=EMULATOR):
+    """NaN between canaries."""
+    return guarded(poison(shape, dtype), machine)
 
 
 def bf16_bound(got, scale, terms):

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from kernels.hopper import HERE, bf16_bound, emulated, guarded_output
+from kernels.hopper import EMULATOR, bf16_bound, emulated, guarded, guarded_output
 
 from alexnet_cuda import ops
 from alexnet_cuda.checks.compare import compare
-from alexnet_cuda.checks.guard import Guarded
 from alexnet_cuda.checks.table import sample
 from alexnet_cuda.ops import geometry
 from alexnet_cuda.ops.arrays import BFLOAT16, FLOAT32
@@ -99,26 +98,27 @@ class Weights:
         return [array.tobytes() for array in (self.w, self.v, self.w_bf16)]
 
 
-def run(case, x, dy, *, multiprocessors=FEW, db=None, dw=True, filters=None, bias=None):
-    """dw and db. Both and the workspace begin as NaN, between canaries; db is asked for where it comes for nothing."""
+def run(case, x, dy, *, multiprocessors=FEW, db=None, dw=True, filters=None, bias=None, machine=EMULATOR):
+    """dw and db. Both and the workspace begin as NaN, between canaries; db is asked for where it comes for nothing.
+    filters and bias have their weights where the emulator reaches them."""
     where = windows(case)
     db = gives_db(case, multiprocessors) if db is None else db
-    arrays = [guarded_output(shape, FLOAT32) for shape in (case.w, case.w[3:])]
+    arrays = [guarded_output(shape, FLOAT32, machine) for shape in (case.w, case.w[3:])]
     count = emulated.conv_wgrad_hopper_workspace_bytes(*shapes(case), case.groups, multiprocessors) // 4
-    workspace = guarded_output((count,), FLOAT32)
-    inputs = [Guarded(array, 0) for array in (x, dy)]
+    workspace = guarded_output((count,), FLOAT32, machine)
+    inputs = [guarded(array, machine) for array in (x, dy)]
     filter_update, bias_update = (NO_UPDATE if each is None else each.for_kernel() for each in (filters, bias))
-    wanted = [guarded.array.ctypes.data if on else 0 for guarded, on in zip(arrays, (dw, db), strict=True)]
-    emulated.conv_wgrad_hopper(
-        *(guarded.array.ctypes.data for guarded in inputs), *wanted, filter_update[0], bias_update[0],
+    wanted = [machine.address(each.array) if on else 0 for each, on in zip(arrays, (dw, db), strict=True)]
+    machine.module.conv_wgrad_hopper(
+        *(machine.address(each.array) for each in inputs), *wanted, filter_update[0], bias_update[0],
         filter_update[1], bias_update[1], *shapes(case), where.stride, where.pad, case.groups,
-        workspace.array.ctypes.data, multiprocessors, HERE,
+        machine.address(workspace.array), multiprocessors, machine.where,
     )  # fmt: skip
-    for guarded in (*arrays, *inputs, workspace):
-        assert guarded.canaries_alive()
-    for guarded, before in zip(inputs, (x, dy), strict=True):
-        assert guarded.array.tobytes() == before.tobytes()
-    return [guarded.array if on else None for guarded, on in zip(arrays, (dw, db), strict=True)]
+    for each in (*arrays, *inputs, workspace):
+        assert each.canaries_alive()
+    for each, before in zip(inputs, (x, dy), strict=True):
+        assert machine.back(each.array).tobytes() == before.tobytes()
+    return [machine.back(each.array) if on else None for each, on in zip(arrays, (dw, db), strict=True)]
 
 
 def comparisons(case, values, got, want):

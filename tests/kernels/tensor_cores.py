@@ -8,12 +8,11 @@ CHOOSE = {"conv2d": "choose_conv_fprop", "conv2d_dgrad": "choose_conv_dgrad", "c
 
 # What there is a kernel for: the operation, what its choice says, and how many small cases it has at least.
 KINDS = (
-    ("conv2d", "positions of .* steps of 64", 6),
+    ("conv2d", "positions of .* steps of 64", 5),
     ("conv2d", "steps of 16 for 5 taps", 1),
     ("conv2d", "tiles of 64 images x 64 filters", 1),
-    ("conv2d", "tiles of 64 images x 96 filters", 1),
     ("conv2d_dgrad", "positions of .* steps of 64", 6),
-    ("conv2d_dgrad", "steps of 16 for 5 taps", 2),
+    ("conv2d_dgrad", "steps of 16 for 5 taps", 1),
     ("conv2d_wgrad", "filters x .* inputs", 10),
     ("gemm", "K whole", 4),
     ("gemm", r"K in \d+ parts", 5),

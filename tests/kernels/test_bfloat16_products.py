@@ -58,7 +58,7 @@ def test_case_tables(operation, case, values, backend):
 
 def on_tensor_cores(operation, case):
     """Whether they take a layer of AlexNet with as many images as its case has."""
-    if not operation.tensor_cores:
+    if not operation.tensor_cores or (operation.name == "conv2d_dgrad" and case.stride != 1):
         return False
     if isinstance(case, ConvCase):
         sizes = case.x[3:]
@@ -80,10 +80,10 @@ def test_layers_of_alexnet_on_a_gpu(operation, case, values, backend):
 
 
 @pytest.mark.parametrize("backend", [HOPPER], indirect=True)
-@pytest.mark.parametrize("values", VALUES)
 @pytest.mark.parametrize("operation, case", [each for each in LAYERS if on_tensor_cores(*each.values)])
-def test_layers_of_alexnet_on_tensor_cores(operation, case, values, backend):
-    assert_right(operation, case, values, backend)
+def test_layers_of_alexnet_on_tensor_cores(operation, case, backend):
+    """Integers alone, which lie where tensor cores take them."""
+    assert_right(operation, case, "integers", backend)
 
 
 @pytest.mark.parametrize("operation, case", parameters(*PRODUCTS, large=False))
@@ -93,8 +93,8 @@ def test_any_order_gives_the_same_bits(operation, case, backend, monkeypatch):
     for order, threads in (("forward", "1"), ("reverse", "1"), ("random:1", "2")):
         monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", order)
         monkeypatch.setenv("ALEXNET_THREADS", threads)
-        arrays = called(backend, operation, drawn(operation, case, "normal").cast(BFLOAT16))
-        results.add(b"".join(array.tobytes() for array in arrays))
+        got = called(backend, operation, drawn(operation, case, "normal").cast(BFLOAT16))
+        results.add(tuple(result.tobytes() for result in got))
     assert len(results) == 1
 
 

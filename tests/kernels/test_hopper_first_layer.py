@@ -1,10 +1,10 @@
-"""The first layer on Hopper's matrix units, through the emulator."""
+"""The first layer on Hopper's matrix units."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from kernels.hopper import BOTH, HERE, as_bf16, bf16_bound, emulated, guarded_output
+from kernels.hopper import BOTH, EMULATOR, as_bf16, bf16_bound, emulated, guarded, guarded_output
 from kernels.modules import MODULES
 
 from alexnet_cuda import ops
@@ -57,16 +57,17 @@ def reference(layer, x, w, b):
         return ops.conv2d(x, w, b if layer.bias else None, **layer.geometry, relu=layer.relu)
 
 
-def run(layer, arrays):
-    x, w, b = arrays.x.astype(BFLOAT16), arrays.w.astype(BFLOAT16), arrays.b.astype(FLOAT32)
+def run(layer, arrays, machine=EMULATOR):
+    typed = (arrays.x.astype(BFLOAT16), arrays.w.astype(BFLOAT16), arrays.b.astype(FLOAT32))
+    x, w, b = (guarded(array, machine).array for array in typed)
     shape = reference(layer, *(np.zeros_like(array) for array in (arrays.x, arrays.w, arrays.b))).shape
-    y = guarded_output(shape, BFLOAT16)
-    emulated.conv_first_layer_hopper(
-        x.ctypes.data, w.ctypes.data, b.ctypes.data if layer.bias else 0, y.array.ctypes.data, x.shape, w.shape,
-        shape, (layer.stride,) * 2, (layer.pad,) * 2, layer.relu, layer.blocks, HERE,
+    y = guarded_output(shape, BFLOAT16, machine)
+    machine.module.conv_first_layer_hopper(
+        machine.address(x), machine.address(w), machine.address(b) if layer.bias else 0, machine.address(y.array),
+        x.shape, w.shape, shape, (layer.stride,) * 2, (layer.pad,) * 2, layer.relu, layer.blocks, machine.where,
     )  # fmt: skip
     assert y.canaries_alive()
-    return y.array
+    return machine.back(y.array)
 
 
 def bound(layer, arrays, got):
@@ -90,9 +91,9 @@ LAYERS = (
 
 @pytest.mark.parametrize("values", BOTH)
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
-def test_against_the_reference(layer, values):
+def test_against_the_reference(layer, values, machine):
     arrays = Arrays.of(layer, values)
-    got, want = run(layer, arrays), reference(layer, arrays.x, arrays.w, arrays.b)
+    got, want = run(layer, arrays, machine), reference(layer, arrays.x, arrays.w, arrays.b)
     if values == "integers":
         np.testing.assert_array_equal(got, want.astype(FLOAT32).astype(BFLOAT16))
     else:
@@ -120,12 +121,12 @@ def test_any_order_and_any_number_of_blocks_give_the_same_bits(monkeypatch):
         assert run(Layer(**{**vars(layer), "blocks": blocks}), arrays).tobytes() == first
 
 
-def test_nan_comes_out_and_stays_where_it_belongs():
+def test_nan_comes_out_and_stays_where_it_belongs(machine):
     layer = Layer(3, 4, 4, 16, 20, 3, 3, relu=True)
     arrays = Arrays.of(layer, "integers")
     arrays.x[0, 0, 0, 5] = np.nan  # one window of one image sees it
     arrays.b[7] = np.nan
-    wrong = np.isnan(run(layer, arrays))
+    wrong = np.isnan(run(layer, arrays, machine))
     assert wrong[7].all() and wrong[:, 0, 0, 5].all()
     assert wrong.sum() == 2 * 2 * 16 + 19
 

@@ -1,4 +1,4 @@
-"""The filter gradient on Hopper's matrix units, through the emulator: every tile size, edge, cut and update."""
+"""The filter gradient on Hopper's matrix units: every tile size, edge, cut and update."""
 
 from dataclasses import replace
 
@@ -41,11 +41,11 @@ TILES = {
 
 @pytest.mark.parametrize("values", BOTH)
 @pytest.mark.parametrize("tile, case", TILES.items(), ids=str)
-def test_every_tile(tile, case, values):
+def test_every_tile(tile, case, values, machine):
     assert gives_db(case, 1)
     for multiprocessors in (1, 2):  # all pieces in one block; a tile in two
         assert tile_of(chosen(case, multiprocessors)) == tile
-        assert_right(case, values, multiprocessors=multiprocessors)
+        assert_right(case, values, multiprocessors=multiprocessors, machine=machine)
 
 
 EDGES = (
@@ -76,9 +76,9 @@ BATCHES = tuple(
 
 @pytest.mark.parametrize("values", BOTH)
 @pytest.mark.parametrize("case", EDGES + BATCHES, ids=lambda case: case.name)
-def test_edges(case, values):
+def test_edges(case, values, machine):
     for multiprocessors in (FEW, H200):
-        assert_right(case, values, multiprocessors=multiprocessors)
+        assert_right(case, values, multiprocessors=multiprocessors, machine=machine)
 
 
 # AlexNet's layers at 1024 images, and with smaller images and batches: x and y alone.
@@ -94,11 +94,11 @@ LAYERS = (
 
 @pytest.mark.parametrize("values", BOTH)
 @pytest.mark.parametrize("layer, x", LAYERS, ids=lambda value: getattr(value, "name", ""))
-def test_layers_of_alexnet(layer, x, values):
+def test_layers_of_alexnet(layer, x, values, machine):
     case = replace(layer, x=x)
     assert chosen(case, 1).rpartition(",")[0] == chosen(layer, H200).rpartition(",")[0]  # all but the blocks
     assert gives_db(layer, H200)
-    assert_right(case, values, multiprocessors=1)
+    assert_right(case, values, multiprocessors=1, machine=machine)
 
 
 SMALL = (
@@ -110,9 +110,9 @@ SMALL = (
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
 class TestSmall:
-    def test_any_number_of_blocks(self, case):
+    def test_any_number_of_blocks(self, case, machine):
         for multiprocessors in (1, 2, 5, 7, 31):
-            assert_right(case, "integers", multiprocessors=multiprocessors)
+            assert_right(case, "integers", multiprocessors=multiprocessors, machine=machine)
 
     def test_any_order_gives_the_same_bits(self, case, monkeypatch):
         def bits(order):
@@ -159,17 +159,17 @@ class TestSmall:
         assert again.tobytes() == dw.tobytes()
         assert filters.bits()[:2] == want.bits()[:2] and (filters.w_bf16 == before).all()
 
-    def test_nan_in_dy_reaches_its_filter_alone(self, case):
+    def test_nan_in_dy_reaches_its_filter_alone(self, case, machine):
         x, dy = (array.copy() for array in operands(case, "integers"))
         dy[5, 1, 1, 3] = np.nan
-        dw, db = run(case, x, dy)
+        dw, db = run(case, x, dy, machine=machine)
         assert np.isnan(dw[:, 1, 1, 5]).all() and np.isnan(db[5])
         assert np.isfinite(np.delete(dw, 5, axis=3)).all() and np.isfinite(np.delete(db, 5)).all()
 
-    def test_nan_in_x_reaches_its_channel_alone(self, case):
+    def test_nan_in_x_reaches_its_channel_alone(self, case, machine):
         x, dy = (array.copy() for array in operands(case, "integers"))
         x[2, 1, 1, 3] = np.nan
-        dw, db = run(case, x, dy)
+        dw, db = run(case, x, dy, machine=machine)
         group = slice(0, case.w[3] // case.groups)
         assert np.isnan(dw[2, 1, 1, group]).all()
         dw[2, ..., group] = 0

@@ -70,7 +70,8 @@ def test_a_loss_that_is_not_finite_changes_no_weight():
     graph = trained(placed(net, "cuda:0,cuda:0", dtype=np.float32), 1)
     before = graph.weights()
     x, labels = batch(net, 1)
-    graph.feed_array(np.where(x == x.max(), np.nan, x), labels)
+    x[0, 0, 0, 0] = np.nan  # of the first image: the last one is padding, whose loss does not count
+    graph.feed_array(x, labels)
     graph.train_step(1, rates(net), 0.9)
     assert not np.isfinite(graph.result().loss)
     assert all(np.array_equal(before[name], value) for name, value in graph.weights().items())

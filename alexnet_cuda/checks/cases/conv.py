@@ -50,7 +50,7 @@ ALEXNET = (
     ConvCase("alexnet_textbook conv2", (96, 27, 27, 1), (96, 5, 5, 256), pad=2),
     ConvCase("alexnet_torchvision conv1", (3, 224, 224, 1), (3, 11, 11, 64), stride=4, pad=2),
     # From here on with fewer pixels, which the name says: channels, filters and windows are the layer's.
-    ConvCase("alexnet_2012 conv1, 96x96 pixels", (3, 96, 96, 8), (3, 11, 11, 96), stride=4, ceil_mode=True),
+    ConvCase("alexnet_2012 conv1, 92x92 pixels", (3, 92, 92, 8), (3, 11, 11, 96), stride=4, ceil_mode=True),
     ConvCase("alexnet_textbook conv4, 3x4 pixels", (384, 3, 4, 1), (384, 3, 3, 384), pad=1, relu=True, relu_below=True),
     ConvCase("alexnet_textbook conv5, 3x4 pixels", (384, 3, 4, 8), (384, 3, 3, 256), pad=1, relu=True, relu_below=True),
     ConvCase("alexnet_owt conv1, 32x32 pixels", (3, 32, 32, 3), (3, 11, 11, 64), stride=4, ceil_mode=True),
@@ -110,17 +110,15 @@ FILTERS = tuple(
 )
 # Small ones that a GPU's tensor cores take in bfloat16: whole eights of images and filters, around the edges of tiles.
 TENSOR_CORES = (
-    ConvCase("8 images, 16 channels, 64 filters", (16, 3, 4, 8), (16, 3, 3, 64), pad=1, relu=True, relu_below=True),
-    ConvCase("72 channels and filters", (72, 3, 3, 16), (72, 3, 3, 72), pad=1, relu=True, relu_below=True),
-    ConvCase("128 filters of 192 channels", (192, 2, 3, 8), (192, 2, 2, 128), pad=1, relu_below=True),
-    ConvCase("192 filters of 128 channels", (128, 3, 2, 8), (128, 2, 2, 192), pad=1, bias=False, relu=True),
-    ConvCase("264 filters of 136 channels", (136, 2, 2, 8), (136, 2, 2, 264), pad=1),
-    ConvCase("136 images", (24, 2, 3, 136), (24, 2, 2, 24), pad=1, relu=True, relu_below=True),
-    ConvCase("two groups of 3x3", (96, 3, 4, 8), (48, 3, 3, 80), pad=1, groups=2, relu=True, relu_below=True),
-    ConvCase("two groups of 5x5", (40, 3, 4, 8), (20, 5, 5, 48), pad=2, groups=2, relu=True, relu_below=True),
-    ConvCase("16 channels, stride 2", (16, 7, 6, 8), (16, 3, 3, 24), stride=2, pad=1, relu=True),
-    ConvCase("a first layer of 11x11", (3, 15, 19, 8), (3, 11, 11, 96), stride=4, pad=2, relu=True),
-    ConvCase("a first layer of 5x5, 72 images", (3, 5, 6, 72), (3, 5, 5, 16), pad=2, relu=True),
+    ConvCase("72 channels and filters", (72, 2, 3, 16), (72, 2, 2, 72), relu=True, relu_below=True),
+    ConvCase("128 filters of 192 channels", (192, 1, 2, 8), (192, 1, 2, 128), pad=(0, 1), relu_below=True),
+    ConvCase("192 filters of 128 channels", (128, 2, 1, 8), (128, 2, 1, 192), bias=False, relu=True),
+    ConvCase("264 filters of 136 channels", (136, 1, 2, 8), (136, 1, 1, 264)),
+    ConvCase("136 images", (24, 2, 3, 136), (24, 2, 2, 24), relu=True, relu_below=True),
+    ConvCase("two groups of 3x3", (96, 2, 2, 8), (48, 3, 3, 80), pad=1, groups=2, relu=True, relu_below=True),
+    ConvCase("two groups of 5x5", (24, 2, 5, 8), (12, 5, 5, 32), pad=2, groups=2, relu=True, relu_below=True),
+    ConvCase("64 filters, stride 2", (16, 5, 4, 8), (16, 3, 3, 64), stride=2, pad=1, relu=True),
+    ConvCase("a first layer, 72 images", (3, 3, 4, 72), (3, 3, 3, 16), pad=1, relu=True),
 )
 CASES = (*SHAPES, *BATCHES, *FILTERS, *TENSOR_CORES, *ALEXNET)
 
