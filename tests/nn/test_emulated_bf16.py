@@ -79,8 +79,8 @@ def test_a_step_of_every_kind_of_layer(devices):
         agree(wanted.activation(name), graph.activation(name), name)
         if tensor.pieces[0][3] is not None:
             agree(wanted.gradient(name), graph.gradient(name), f"gradient of {name}")
-    for name, gradient in wanted.gradients().items():
-        agree(gradient, graph.gradients()[name], f"gradient of {name}")
+    for name, momentum in wanted.momenta().items():  # the gradients, times the rate
+        agree(momentum, graph.momenta()[name], f"momentum of {name}")
         agree(wanted.weights()[name], graph.weights()[name], name)
 
 
