@@ -1,3 +1,13 @@
+// Which convolutions go to the tensor cores: host code alone. A call goes there if all of this holds:
+//
+//     it is in bfloat16              (conv_fprop.cu and its neighbours ask here for no other)
+//     the GPU is a Hopper            (its kernels are compiled for 9.0 alone)
+//     sizes and addresses fit        (*_fits: the copy engine moves 16 bytes at a time)
+//     wgrad: there is a workspace    (its sums are cut into parts)
+//
+// Few input channels have kernels of their own (first_layer_problem.h). Everything else takes the general
+// kernels, so no shape is refused. conv_plan.cu and wgrad_plan.cu then choose among the tiles.
+
 #include "kernels/conv/tensor_cores.h"
 
 #include "kernels/common/check.h"

@@ -1,3 +1,7 @@
+// Which matrix products go to the tensor cores: host code alone. Those in bfloat16, on a Hopper GPU, whose
+// rows and addresses the copy engine can read (gemm_hopper_fits), and that have a workspace if the choice of
+// tiles (hopper/choose.cu) wants one. gemm.cu does the others, so no shape is refused.
+
 #include "kernels/gemm/tensor_cores.h"
 
 #include "kernels/common/check.h"
