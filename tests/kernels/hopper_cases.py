@@ -14,8 +14,8 @@ import kernels.test_hopper_gemm as gemm
 import numpy as np
 from kernels import hopper_wgrad as wgrad
 from kernels.hopper import BOTH
-from kernels.test_hopper_conv import Backward, Conv, Forward, Operands
-from kernels.test_hopper_gemm import Layer
+from kernels.hopper_conv import Backward, Conv, Forward, Operands
+from kernels.test_hopper_gemm_sgd import Layer
 
 from alexnet_cuda.checks.cases.conv import ConvCase
 from alexnet_cuda.checks.compare import compare

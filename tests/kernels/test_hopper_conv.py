@@ -1,36 +1,14 @@
-"""Convolution on Hopper's matrix units, forward and to the input, through the emulator: every tile, edge and order."""
+"""Convolution on Hopper's matrix units, forward and to the input, through the emulator: edges, windows
+and strides. Tiles, layers and orders: test_hopper_tiles.py, test_hopper_layers.py, test_hopper_orders.py."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from kernels.hopper import BOTH
-from kernels.hopper_conv import LAYERS, Backward, Conv, Forward, Operands, assert_right, both_ways
+from kernels.hopper_conv import Backward, Conv, Forward, Operands, assert_right, both_ways
 
 from alexnet_cuda.checks.compare import compare
-
-
-def tiles(way, *kernels):
-    """Every kernel with every number of positions, on filters, channels and images that fill no tile."""
-    for rows, columns, depth in kernels:
-        for positions in (1, 2, 4):
-            if positions <= columns // 64:
-                images = 200 if positions == 2 else 192  # in boxes of 64 images, and of all
-                filters, channels = (rows + 8, depth + 8) if way is Forward else (depth + 8, rows + 8)
-                x, w = (channels, 3, 5, images), (channels, 3, 3, filters)
-                case = Conv(x, w, pad=1, tile=(rows, columns, depth, positions))
-                yield pytest.param(way, case, id=f"{way.name} {case}")
-
-
-EVERY_TILE = (
-    *tiles(Forward, (192, 256, 64), (128, 256, 64), (128, 256, 48), (64, 256, 64), (128, 128, 64)),
-    *tiles(Backward, (192, 256, 64), (128, 256, 64), (64, 256, 64), (128, 128, 64)),
-)
-
-
-@pytest.mark.parametrize("way, case", EVERY_TILE)
-def test_every_tile(way, case):
-    assert_right(way, case, "integers")
 
 
 def rows_of_taps(way, *kernels):
@@ -104,11 +82,6 @@ def test_strides_forward(case):
     assert_right(Forward, case, "integers")
 
 
-@pytest.mark.parametrize("way, case", both_ways(LAYERS))
-def test_layers_of_alexnet(way, case):
-    assert_right(way, case, "normal")
-
-
 @pytest.mark.parametrize("way", (Forward, Backward), ids=("fprop", "dgrad"))
 def test_the_bound_sees_a_lost_product(way):
     case = WINDOWS[-1]
@@ -126,16 +99,12 @@ REPEATED = (
 
 
 @pytest.mark.parametrize("way, case", both_ways(REPEATED))
-def test_blocks_and_threads_in_any_order_give_the_same_bits(way, case, monkeypatch):
+def test_any_number_of_blocks_gives_the_same_bits(way, case):
     """One block for all tiles, or two: the ring goes round across tiles, and the staging is used again."""
     o = Operands.of(case, "normal")
     first = way.run(case, o).tobytes()
     for blocks in (1, 2, 7):
         assert way.run(replace(case, blocks=blocks), o).tobytes() == first
-    for order, threads in (("reverse", "1"), ("random:1", "1"), ("random:2", "2")):
-        monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", order)
-        monkeypatch.setenv("ALEXNET_THREADS", threads)
-        assert way.run(replace(case, blocks=3), o).tobytes() == first, order
 
 
 def test_nan_reaches_the_results_that_see_it_and_no_other():

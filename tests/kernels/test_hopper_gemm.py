@@ -131,21 +131,6 @@ def test_epilogues_of_whole_and_split_sums(case, splits, values):
     assert_right(Product(**{**vars(case), "K": 64 * splits + 8 * (splits > 1), "splits": splits}), values, True)
 
 
-# Fully connected layers with one sixteenth of AlexNet's features: forward (bias, ReLU), input gradient, weight
-# gradient.
-LAYERS = (
-    (Product(256, 128, 576, splits=3, bias=True, relu=True), True, False),
-    (Product(576, 128, 256), False, False),
-    (Product(576, 256, 128, columns=256, dtype=FLOAT32), False, True),
-    (Product(1000, 128, 256, splits=2, bias=True, dtype=FLOAT32), True, False),
-)
-
-
-@pytest.mark.parametrize("case, trans_a, trans_b", LAYERS, ids=str)
-def test_layers_of_alexnet(case, trans_a, trans_b):
-    assert_right(case, "normal", trans_a, trans_b)
-
-
 def test_the_bound_sees_a_lost_product():
     case = SHAPES[-1]
     operands = Operands.of(case, "normal")
@@ -162,16 +147,6 @@ def test_a_block_that_does_all_tiles_gives_the_same_bits(columns, splits):
     first = run(case, operands, True).tobytes()
     for blocks in (1, 2, 7):
         assert run(Product(**{**vars(case), "blocks": blocks}), operands, True).tobytes() == first
-
-
-@pytest.mark.parametrize("case", (Product(136, 264, 200, columns=256), Product(136, 136, 264, splits=2)), ids=str)
-def test_any_order_of_threads_gives_the_same_bits(case, monkeypatch):
-    operands = Operands.of(case, "normal")
-    first = run(case, operands).tobytes()
-    for order, threads in (("reverse", "1"), ("random:1", "1"), ("random:2", "2")):
-        monkeypatch.setenv("ALEXNET_EMULATOR_SCHEDULE", order)
-        monkeypatch.setenv("ALEXNET_THREADS", threads)
-        assert run(case, operands).tobytes() == first, order
 
 
 @pytest.mark.parametrize("splits", (1, 2))
