@@ -1,4 +1,5 @@
-"""A bound that would let a dropped product through proves nothing: here every case drops one and must fail.
+"""A bound that would let a dropped product through proves nothing: here every case drops one and must fail
+(of the products of fc6 and fc7, which are large, the one with the longest sums).
 
 One element of one input is set to zero, which takes one product (or one term) out of the sums it belongs to. The
 reference of the damaged inputs then has to lie outside the bounds of the whole ones.
